@@ -1,0 +1,143 @@
+"""Every setting of a run: frozen dataclasses, the only home of a default.
+
+The command line (``--train.warmup 0.1``, the common ones also short: ``--epochs 10``)
+and the keys of a recipe (``[train] warmup = 0.1``) are generated from these fields, and
+the string below a field is its help. Settings are data: nothing here builds an object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def _short(name: str) -> Parameter:
+    """Give a nested setting a second, short flag."""
+    return Parameter(alias=[name])
+
+
+@dataclass(frozen=True, kw_only=True)
+class VitConfig:
+    """Numbers of the Vision Transformer that differ from the variant named by model."""
+
+    patch_size: int | None = None
+    """side of a square patch, the paper's P [default: from the variant]"""
+    embed_dim: int | None = None
+    """width of a token, the paper's D [default: from the variant]"""
+    depth: int | None = None
+    """encoder blocks, the paper's L [default: from the variant]"""
+    num_heads: int | None = None
+    """attention heads, the paper's k [default: from the variant]"""
+    mlp_dim: int | None = None
+    """hidden width of the MLP [default: from the variant]"""
+    pooling: Literal["cls", "mean"] = "cls"
+    """what the head reads: the class token, or the mean of the patch tokens"""
+    dropout: float = 0.0
+    """after every dense layer but qkv, and after the positions are added (App. B.1)"""
+    attention_dropout: float = 0.0
+    """on the attention weights; not in the paper"""
+    drop_path: float = 0.0
+    """share of residual branches dropped in the last block, rising linearly to it"""
+    layer_norm_eps: float = 1e-6
+    """added to the variance in every LayerNorm"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is taken from the cohort and how slices are made alike."""
+
+    image_size: tuple[int, int] | None = None
+    """height and width given to the model [default: the commonest size of the training
+    slices, rounded up to whole patches]"""
+    channels: Literal[1, 3] = 1
+    """1: gray; 3: red, green, blue (a gray slice is repeated)"""
+    fit: Literal["pad", "stretch"] = "pad"
+    """how another size is met: scaled and padded, keeping proportions, or stretched"""
+    val: float = 0.15
+    """share of the participants who train that choose the best epoch instead"""
+    test: float = 0.2
+    """share of all participants held out for one final score, if the data bring no test
+    part"""
+    slices_per_participant: int = 0
+    """slices drawn from each participant in an epoch, anew every epoch; 0: all (they
+    are near-copies of one another, so a few an epoch cost less and teach as much)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random changes to training slices, of the size that scanners and heads make."""
+
+    enabled: Annotated[bool, _short("--augment")] = True
+    """whether training slices are changed at all"""
+    rotation_degrees: float = 8.0
+    """largest turn in the plane"""
+    scale: float = 0.08
+    """largest relative change of size"""
+    shift: float = 0.04
+    """largest shift as a share of the side"""
+    flip: float = 0.0
+    """probability of a left-right mirror (dementia is not left-right symmetric)"""
+    gamma: float = 0.2
+    """largest change of the logarithm of gamma: contrast"""
+    bias_field: float = 0.2
+    """largest relative change of brightness by the coil, smooth over the image"""
+    noise: float = 0.02
+    """largest standard deviation of added noise, on the scale [0, 1]"""
+    erase: float = 0.0
+    """probability that one random rectangle is blanked"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train."""
+
+    epochs: Annotated[int, _short("--epochs")] = 50
+    """passes over the training participants"""
+    batch_size: Annotated[int, _short("--batch-size")] = 16
+    """slices in one forward pass"""
+    accumulate: int = 1
+    """batches added up before one optimizer step"""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW (decoupled decay) or SGD with momentum 0.9"""
+    learning_rate: Annotated[float, _short("--learning-rate")] = 3e-4
+    """peak, reached after the warm-up"""
+    weight_decay: float = 0.05
+    """decoupled, times the learning rate; not on biases, norms, tokens and positions"""
+    layer_decay: float = 1.0
+    """factor on the learning rate for each block further from the head (fine-tuning)"""
+    warmup: float = 0.1
+    """share of all steps in which the learning rate rises from 0"""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """how the learning rate falls after the warm-up"""
+    grad_clip: float = 1.0
+    """largest L2 norm of the whole gradient; 0: no limit"""
+    label_smoothing: float = 0.0
+    """share of each label spread over all classes"""
+    balance: Literal["none", "weights", "sampling"] = "weights"
+    """against unequal classes: weigh the loss, draw rare classes more often, or not"""
+    freeze: Annotated[str, _short("--freeze")] = "none"
+    """what stays as loaded: none, backbone, or N-blocks (the first N)"""
+    early_stopping: int = 0
+    """epochs without a better validation score before training stops; 0: never"""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """bf16 where the processor computes in it, else fp32"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """All settings of one training."""
+
+    model: str = "ViT-B/16"
+    """variant: ViT-Ti, -S, -B, -L or -H with patch /8, /14, /16 or /32"""
+    init: str = "scratch"
+    """where the weights come from: scratch, or a file or folder of weights"""
+    seed: int = 0
+    """of everything random: split, weights, order, augmentation"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """where to compute"""
+    vit: VitConfig = field(default_factory=VitConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)

@@ -1,0 +1,70 @@
+"""The errors a user can cause, as one small tree.
+
+::
+
+    VitDementiaError
+    ├── ConfigError                    setting unknown, of the wrong type, contradictory
+    ├── DataError ── ManifestError     a table or split file: file, line and column
+    │             ├─ ScanError         one scan: path, what was needed, what was found
+    │             └─ LeakageError      who stands on both sides of a split
+    └── CheckpointError                missing piece, other format version, other classes
+
+A message reads *where: what was found; what is needed; what to do*. The command line
+prints it as one line a fault and leaves with ``exit_code``; anything that is not a
+``VitDementiaError`` is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class VitDementiaError(Exception):
+    """Bad input, usage or environment.
+
+    Attributes:
+        faults: every fault found, one line each, so that nobody has to mend them
+            one attempt at a time.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults: tuple[str, ...] = faults
+
+    @classmethod
+    def of(cls, faults: Iterable[str]) -> VitDementiaError:
+        """Make one error of many faults.
+
+        >>> str(DataError.of(["a.png: empty", "b.png: empty"]))
+        'a.png: empty\\nb.png: empty'
+        """
+        return cls(*faults)
+
+
+class ConfigError(VitDementiaError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class DataError(VitDementiaError):
+    """Data on disk are not what is needed."""
+
+
+class ManifestError(DataError):
+    """A table or split file is wrong; names file, line and column."""
+
+
+class ScanError(DataError):
+    """One scan cannot be used; names the path, what was found and what is needed."""
+
+
+class LeakageError(DataError):
+    """Somebody stands on both sides of a split."""
+
+    exit_code = 3
+
+
+class CheckpointError(VitDementiaError):
+    """A weight file lacks a piece, is of another format version or of other classes."""
