@@ -37,8 +37,6 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS)
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
-# --- the environment ----------------------------------------------------------------
-
 $(BIN)/python:
 ifneq ($(UV),)
 	@echo "==> Making $(VENV) with uv"
@@ -54,6 +52,7 @@ else
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 endif
 
+comma := ,
 # $(call install,WHAT) installs the package with WHAT (extras and dependency groups).
 ifneq ($(UV),)
 install = $(UV) pip install --quiet --python $(BIN)/python \
@@ -83,7 +82,7 @@ $(VENV)/development: $(VENV)/package pyproject.toml constraints.txt
 ifeq ($(UV),)
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 endif
-	@$(call install,-e ".[track$(,)notebook]" --group dev)
+	@$(call install,-e ".[track$(comma)notebook]" --group dev)
 	@touch $@
 
 $(VENV)/documentation: $(VENV)/package pyproject.toml constraints.txt
@@ -95,8 +94,6 @@ endif
 	@touch $@
 
 , := ,
-
-# --- what it is for -----------------------------------------------------------------
 
 .PHONY: demo
 demo: $(VENV)/package
