@@ -1,1 +1,1 @@
-
+"""Predictions in, honest numbers out: arrays and tables only, never torch or images."""
