@@ -1,0 +1,281 @@
+"""Slice images from disk, with the pixel values that the file means.
+
+Shapes: c channels, h rows, w columns.
+
+Which decoder reads a file is decided by its first bytes and never by its name. A gray
+slice gives the same numbers whether it was stored as gray, color, palette, CMYK or
+with an opaque alpha channel, and lying on its side with an EXIF tag or upright.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import ExifTags, Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from vit_dementia.data.limits import LIMITS, Limits
+from vit_dementia.errors import ScanError
+
+log = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
+)
+
+# Plugins are called directly: Image.open would try all it knows (EPS runs Ghostscript),
+# and its size check only warns up to twice the limit.
+_DECODERS: Mapping[str, type[ImageFile]] = MappingProxyType(
+    {
+        "PNG": PngImageFile,
+        "JPEG": JpegImageFile,
+        "TIFF": TiffImageFile,
+        "WebP": WebPImageFile,
+        "BMP": BmpImageFile,
+    }
+)
+_SUFFIX_OF = {"PNG": "png", "JPEG": "jpg jpeg", "TIFF": "tif tiff", "WebP": "webp"}
+
+# What Pillow's decoders raise on bytes that are not what they claim to be.
+_DECODER_ERRORS = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Warning,  # where the caller has made warnings errors
+)
+
+_GRAY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+_TURNED = range(5, 9)  # EXIF orientations that swap rows and columns
+
+
+def read_slice(
+    path: Path, *, channels: int = 1, limits: Limits = LIMITS
+) -> Float32[np.ndarray, "c h w"]:
+    """Return one slice image in the file's own units (8-bit: 0..255, 16-bit: 0..65535).
+
+    The image is turned upright as its EXIF tag says; transparent pixels become black;
+    color becomes gray by ITU-R 601 luma when one channel is asked for, and gray is
+    repeated when three are.
+
+    Raises:
+        ScanError: if the file is not a readable PNG, JPEG, TIFF, WebP or BMP image.
+    """
+    if channels not in (1, 3):
+        raise ValueError(f"channels: found {channels}; 1 (gray) or 3 (RGB) is needed")
+    with _opened(path, limits) as file:
+        content = file.read()
+    kind = _kind_of(path, content[:16])
+    _check_whole(path, kind, content)
+    try:
+        with _DECODERS[kind](io.BytesIO(content)) as image:
+            _check_header(path, kind, image, limits)
+            image.load()
+            pixels = _pixels(path, ImageOps.exif_transpose(image), image, channels)
+    except MemoryError as error:
+        raise ScanError(f"{path}: too large for this machine's memory") from error
+    except _DECODER_ERRORS as error:
+        raise ScanError(f"{path}: damaged {kind} file ({_one_line(error)})") from error
+    if not np.isfinite(pixels).all():
+        raise ScanError(f"{path}: holds pixels that are not finite numbers")
+    return np.ascontiguousarray(np.broadcast_to(pixels, (channels, *pixels.shape[1:])))
+
+
+def probe_size(path: Path, *, limits: Limits = LIMITS) -> tuple[int, int]:
+    """Return height and width of the upright image, from the file's header alone.
+
+    Raises:
+        ScanError: as `read_slice`, as far as the header can tell.
+    """
+    with _opened(path, limits) as file:
+        kind = _kind_of(path, file.read(16))
+        file.seek(0)
+        try:
+            with _DECODERS[kind](file) as image:
+                _check_header(path, kind, image, limits)
+                width, height = image.size
+                # Without a tag, PNG's getexif would decode the whole image to find one;
+                # the TIFF plugin gives the upright size by itself.
+                tagged = kind == "JPEG" or "exif" in image.info
+                exif = image.getexif() if tagged and kind != "TIFF" else {}
+                turned = exif.get(ExifTags.Base.Orientation) in _TURNED
+        except _DECODER_ERRORS as error:
+            cause = _one_line(error)
+            raise ScanError(f"{path}: damaged {kind} file ({cause})") from error
+    return (width, height) if turned else (height, width)
+
+
+@contextmanager
+def _opened(path: Path, limits: Limits) -> Iterator[BinaryIO]:
+    """Open a regular file; a named pipe or device is refused and never waited for."""
+    try:
+        descriptor = os.open(
+            path,
+            os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0),
+        )
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise ScanError(f"{path}: cannot be opened ({cause})") from error
+    except ValueError as error:  # a NUL in the name
+        raise ScanError(f"{path!r}: is not a file name ({error})") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # Python cannot wrap the descriptor of a folder
+        raise ScanError(f"{path}: is not a regular file; an image file is needed")
+    with os.fdopen(descriptor, "rb") as file:
+        if status.st_size == 0:
+            raise ScanError(f"{path}: is empty (0 bytes)")
+        if status.st_size > limits.image_bytes:
+            raise ScanError(
+                f"{path}: {status.st_size} bytes on disk; at most {limits.image_bytes} "
+                "are read"
+            )
+        yield file
+
+
+def _kind_of(path: Path, head: bytes) -> str:
+    """Name the format that the first bytes show."""
+    kind = None
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        kind = "PNG"
+    elif head.startswith(b"\xff\xd8\xff"):
+        kind = "JPEG"
+    elif head.startswith((b"II*\0", b"MM\0*")):
+        kind = "TIFF"
+    elif head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        kind = "WebP"
+    elif head.startswith(b"BM"):
+        kind = "BMP"
+    if kind is None:
+        text = head.lstrip().lower()
+        found = "text or HTML" if text[:1] == b"<" or text.isascii() else "other bytes"
+        raise ScanError(
+            f"{path}: found {found}; a PNG, JPEG, TIFF, WebP or BMP image is needed"
+        )
+    if path.suffix.lower().lstrip(".") not in _SUFFIX_OF.get(kind, "bmp").split():
+        log.info("%s: is a %s image in spite of its name", path, kind)
+    return kind
+
+
+def _check_whole(path: Path, kind: str, content: bytes) -> None:
+    """Refuse files whose end is missing or whose checksums are wrong.
+
+    Pillow skips the checksums of pixel data and lets a missing end mark pass.
+    """
+    if kind == "JPEG" and content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda"):
+        raise ScanError(f"{path}: JPEG file is cut off (no end mark)")
+    if kind != "PNG":
+        return
+    at = 8  # after the signature
+    while at + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        body_end = at + 8 + length
+        if body_end + 4 > len(content):
+            break
+        name = content[at + 4 : at + 8]
+        checksum = struct.unpack_from(">I", content, body_end)[0]
+        if zlib.crc32(memoryview(content)[at + 4 : body_end]) != checksum:
+            raise ScanError(f"{path}: damaged PNG file (wrong checksum in {name!r})")
+        if name == b"IEND":
+            return
+        at = body_end + 4
+    raise ScanError(f"{path}: PNG file is cut off (no end mark)")
+
+
+def _check_header(path: Path, kind: str, image: ImageFile, limits: Limits) -> None:
+    """Refuse, before decoding, what is too large or cannot be kept exactly."""
+    width, height = image.size
+    if width * height > limits.pixels:
+        raise ScanError(
+            f"{path}: claims {width} x {height} pixels; "
+            f"at most {limits.pixels} are read"
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and kind == "TIFF":
+        raise ScanError(f"{path}: holds {frames} pages; one slice in a file is needed")
+    if frames > 1:
+        log.info("%s: holds %d frames; the first is read", path, frames)
+    if _bits(kind, image) > 8 and image.mode not in _GRAY_16 | {"I", "F"}:
+        raise ScanError(
+            f"{path}: 16-bit color (or alpha), of which half would be lost; "
+            "save it as 16-bit gray without alpha or as 8-bit color"
+        )
+
+
+def _bits(kind: str, image: ImageFile) -> int:
+    """Return the bits of one sample as the header says."""
+    if kind == "PNG":  # Pillow tells it only through the raw mode of its decoder
+        raw = str(image.tile[0][3]) if image.tile else ""
+        return 16 if ";16" in raw else 8
+    if kind == "TIFF":
+        return int(max(getattr(image, "tag_v2", {}).get(258, (8,))))  # BitsPerSample
+    return 8
+
+
+def _pixels(
+    path: Path, upright: Image.Image, image: ImageFile, channels: int
+) -> Float32[np.ndarray, "c h w"]:
+    """Turn a decoded image of any mode into floating-point channels."""
+    if upright.mode in _GRAY_16 or upright.mode in {"I", "F"}:
+        gray = np.asarray(upright).astype(np.float32)
+        if upright.mode in _GRAY_16 and _white_is_zero(image):
+            gray = 65535 - gray  # Pillow undoes MinIsWhite only for 8 bits
+        return gray[None]
+    if upright.mode == "1":
+        upright = upright.convert("L")
+    if "transparency" in upright.info or upright.mode in {
+        "LA", "PA", "La", "RGBA", "RGBa",
+    }:  # fmt: skip
+        upright = _on_black(path, upright)
+    # Luma of an image whose channels are equal is exactly that channel.
+    return _planes(np.asarray(upright.convert("L" if channels == 1 else "RGB")))
+
+
+def _on_black(path: Path, image: Image.Image) -> Image.Image:
+    """Composite transparent pixels on black, the color of air in MRI."""
+    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
+    layer = (image.convert(straight) if straight else image).convert("RGBA")
+    if layer.getchannel("A").getextrema() != (255, 255):
+        log.info("%s: transparent pixels were put on black", path)
+    black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, layer)
+
+
+def _planes(array: UInt8[np.ndarray, "*axes"]) -> Float32[np.ndarray, "c h w"]:
+    planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+    return planes.astype(np.float32)
+
+
+def _white_is_zero(image: ImageFile) -> bool:
+    tags = getattr(image, "tag_v2", {})
+    return bool(tags.get(262) == 0)  # PhotometricInterpretation: WhiteIsZero
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
