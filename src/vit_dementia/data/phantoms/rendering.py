@@ -1,0 +1,139 @@
+"""From a participant to gray values and to the mask of where atrophy was put.
+
+Letters: ``x``, ``y``, ``z`` points of the grid to render; ``n`` points within the brain;
+``c`` kinds of tissue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from vit_dementia.data.phantoms import anatomy
+from vit_dementia.data.phantoms.atlas import Atlas, radius, smoothstep
+from vit_dementia.data.phantoms.lattices import Axes
+from vit_dementia.data.phantoms.participants import Participant, Shrinkage
+
+CHANGED = 0.25
+"""A voxel belongs to the mask when more than this share of it became fluid."""
+
+_BRAIN_MM = (-85.0, -120.0, -85.0), (85.0, 86.0, 95.0)
+"""A box in the template that holds the brain with a margin for its bending."""
+
+_EDGE_MM = 0.8  # a sulcus fades into cortex over this much to either side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """One scan, in scanner space.
+
+    Attributes:
+        intensity: about 0 (air) to 1 (the full scale of the file).
+        changed: where dementia took tissue.
+    """
+
+    intensity: Float32[np.ndarray, "x y z"]
+    changed: Bool[np.ndarray, "x y z"]
+
+
+def render(participant: Participant, atlas: Atlas, axes: Axes) -> Rendering:
+    """Render one participant on the grid that three axes span, in millimetres."""
+    shape = tuple(len(axis) for axis in axes)
+    place = template_places(participant, axes)
+    low, high = (np.array(corner) for corner in _BRAIN_MM)
+    inside = np.all((place > low) & (place < high), axis=-1)
+    points = place[inside]
+    width = participant.sulcus_place.at(axes)[0][inside]
+    lobes = np.exp(participant.pattern.at(axes)[0][inside])
+    fluid, tissue = _fluid(participant.diseased, atlas, points, width, lobes)
+    changed = np.zeros(shape, dtype=bool)
+    if participant.grade:
+        before, _ = _fluid(participant.healthy, atlas, points, width, lobes)
+        changed[inside] = (fluid - before) * tissue[:, 0] > CHANGED
+    clean = np.zeros(shape, dtype=np.float32)
+    clean[inside] = _gray_value(participant, fluid, tissue)
+    return Rendering(intensity=_scan(participant, clean, axes), changed=changed)
+
+
+def template_places(
+    participant: Participant, axes: Axes
+) -> Float32[np.ndarray, "x y z 3"]:
+    """Say which place of the template each point of the grid shows, atrophy aside."""
+    x, y, z = (a - s for a, s in zip(axes, participant.shift_mm, strict=True))
+    pose = participant.pose
+    bend = sum(lattice.at(axes) for lattice in participant.bends)
+    place = np.empty((len(x), len(y), len(z), 3), dtype=np.float32)
+    for i in range(3):
+        place[..., i] = (
+            pose[i, 0] * x[:, None, None]
+            + pose[i, 1] * y[None, :, None]
+            + pose[i, 2] * z[None, None, :]
+        )
+        place[..., i] += bend[i]
+    return place
+
+
+def _fluid(
+    loss: Shrinkage,
+    atlas: Atlas,
+    points: Float32[np.ndarray, "n 3"],
+    width: Float32[np.ndarray, " n"],
+    lobes: Float32[np.ndarray, " n"],
+) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n c"]]:
+    """Return the share of fluid at each point, and the atlas where it now looks."""
+    weights = np.repeat(loss.ventricles_mm, 3).astype(np.float32)
+    field = (atlas.growth.values * weights).reshape(
+        *atlas.growth.values.shape[:3], -1, 3
+    )
+    growth = type(atlas.growth)(
+        values=field.sum(axis=3),
+        origin_mm=atlas.growth.origin_mm,
+        step_mm=atlas.growth.step_mm,
+    )
+    moved = points + growth.at(points)
+    hollow = np.zeros(len(points), dtype=np.float32)
+    for body, lost in zip(anatomy.HIPPOCAMPI, loss.hippocampi, strict=True):
+        center = np.array(body.center_mm, dtype=np.float32)
+        near = np.flatnonzero(
+            np.abs(points - center).max(axis=1) < 2.2 * max(body.radii_mm)
+        )
+        here = points[near]
+        out = radius(body, here)
+        factor = (1 / (1 - lost) - 1) * np.exp(-((out / 1.3) ** 4))
+        now = moved[near] + factor[:, None] * (here - center)
+        moved[near] = now
+        # Fluid of the temporal horn fills what the hippocampus has left, from above
+        # and from the side.
+        towards = np.abs(here[:, 0]) - abs(center[0]) + here[:, 2] - center[2]
+        left = smoothstep(radius(body, now), 0.9, 1.1) * smoothstep(1 - out, -0.1, 0.1)
+        hollow[near] = np.maximum(hollow[near], left * smoothstep(towards, -6, 2))
+    tissue = atlas.tissue.at(moved)
+    half = loss.sulci_mm + width + loss.lobes_mm * lobes
+    sulci = 1 - smoothstep(tissue[:, 3], half - _EDGE_MM, half + _EDGE_MM)
+    sulci *= 1 - smoothstep(tissue[:, 2], 0.4, 0.9)  # cortex is lost, not white matter
+    return np.maximum(np.maximum(tissue[:, 1], sulci), hollow), tissue
+
+
+def _gray_value(
+    participant: Participant,
+    fluid: Float32[np.ndarray, " n"],
+    tissue: Float32[np.ndarray, "n c"],
+) -> Float32[np.ndarray, " n"]:
+    dark, gray, white = participant.contrast
+    solid = gray + (white - gray) * tissue[:, 2]
+    return (tissue[:, 0] * (solid + (dark - solid) * fluid)).astype(np.float32)
+
+
+def _scan(
+    participant: Participant, clean: Float32[np.ndarray, "x y z"], axes: Axes
+) -> Float32[np.ndarray, "x y z"]:
+    """Add what the scanner adds: coil sensitivity and noise."""
+    bias = np.exp(participant.bias.at(axes)[0])
+    rng = np.random.default_rng(participant.noise_seed)
+    real, imaginary = rng.standard_normal((2, *clean.shape), dtype=np.float32)
+    level = np.float32(participant.noise)
+    # Skull-stripped scans are exactly 0 outside, as their tools leave them.
+    noisy = np.hypot(clean * bias + level * real, level * imaginary)
+    return np.where(clean > 0.02, noisy, 0).astype(np.float32)
