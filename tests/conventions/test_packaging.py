@@ -1,0 +1,74 @@
+"""What is said about versions and dependencies agrees, wherever it is said."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import vit_dementia
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path) -> dict:
+    return tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def pins(repository: Path) -> dict[str, str]:
+    """Return the pinned version of every package in constraints.txt."""
+    lines = (repository / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pinned}
+
+
+def requirements(project: dict) -> list[Requirement]:
+    extras = project["project"]["optional-dependencies"].values()
+    groups = project["dependency-groups"].values()
+    lines = [
+        *project["project"]["dependencies"],
+        *(line for group in (*extras, *groups) for line in group),
+        *project["build-system"]["requires"],
+    ]
+    return [Requirement(line) for line in lines]
+
+
+def test_every_dependency_is_pinned_within_its_range(project, pins) -> None:
+    wrong = [
+        f"{needed}: pinned {pins.get(canonicalize_name(needed.name))}"
+        for needed in requirements(project)
+        if (version := pins.get(canonicalize_name(needed.name))) is None
+        or not needed.specifier.contains(version)
+    ]
+    assert wrong == []
+
+
+def test_pins_are_plain_versions(pins) -> None:
+    assert [v for v in pins.values() if not re.fullmatch(r"[0-9][0-9a-z.]*", v)] == []
+
+
+def test_the_version_is_the_same_everywhere(repository) -> None:
+    citation = yaml.safe_load((repository / "CITATION.cff").read_text("utf-8"))
+    changelog = (repository / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[(\d[^]]*)]", changelog, flags=re.MULTILINE)
+    assert citation["version"] == vit_dementia.__version__
+    assert headings[0] == vit_dementia.__version__
+
+
+def test_the_authors_are_named_alike(repository, project) -> None:
+    citation = yaml.safe_load((repository / "CITATION.cff").read_text("utf-8"))
+    assert project["project"]["authors"] == citation["authors"]
+
+
+def test_conda_only_brings_python_and_pip(repository) -> None:
+    environment = yaml.safe_load((repository / "env.yml").read_text("utf-8"))
+    assert environment["name"] == "vit-dementia"
+    *packages, by_pip = environment["dependencies"]
+    assert [re.split("[<>=]", package)[0] for package in packages] == ["python", "pip"]
+    assert all("=" not in re.sub("[<>]=", "", package) for package in packages)
+    assert by_pip == {"pip": ["-e ."]}

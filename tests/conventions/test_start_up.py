@@ -1,0 +1,35 @@
+"""The command line answers at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COMMAND = Path(sys.executable).with_name("vit-dementia")
+LONGEST_WAIT = 0.7  # seconds, the best of five
+
+
+def test_help_answers_at_once() -> None:
+    waits = []
+    while len(waits) < 5 and min(waits, default=LONGEST_WAIT) >= LONGEST_WAIT:
+        start = time.perf_counter()
+        help_page = subprocess.run(
+            [COMMAND, "--help"], capture_output=True, text=True, check=True
+        )
+        waits.append(time.perf_counter() - start)
+        assert "train" in help_page.stdout
+    assert min(waits) < LONGEST_WAIT
+
+
+def test_importing_the_package_brings_no_heavy_library() -> None:
+    code = (
+        "import sys, vit_dementia, vit_dementia.cli; "
+        "print(*{'torch', 'monai', 'matplotlib', 'sklearn', 'nilearn', 'transformers', "
+        "'pandas', 'scipy'} & set(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
