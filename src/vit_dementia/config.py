@@ -7,15 +7,29 @@ the string below a field is its help. Settings are data: nothing here builds an 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vit_dementia.errors import ConfigError
+
 
 def _short(name: str) -> Parameter:
     """Give a nested setting a second, short flag."""
     return Parameter(alias=[name])
+
+
+def _refuse(table: str, *checks: tuple[str, object, bool, str]) -> None:
+    """Raise one ConfigError that lists every setting outside its range."""
+    faults = [
+        f"{table}{name}: found {value!r}; needs {needed}"
+        for name, value, is_right, needed in checks
+        if not is_right
+    ]
+    if faults:
+        raise ConfigError(*faults)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +56,18 @@ class VitConfig:
     """share of residual branches dropped in the last block, rising linearly to it"""
     layer_norm_eps: float = 1e-6
     """added to the variance in every LayerNorm"""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers no network can have."""
+        sizes = ("patch_size", "embed_dim", "depth", "num_heads", "mlp_dim")
+        rates = ("dropout", "attention_dropout", "drop_path")
+        of = vars(self)
+        _refuse(
+            "vit.",
+            *((n, of[n], of[n] is None or of[n] >= 1, "1 or more") for n in sizes),
+            *((n, of[n], 0 <= of[n] < 1, "a share in [0, 1)") for n in rates),
+            ("layer_norm_eps", of["layer_norm_eps"], self.layer_norm_eps > 0, "> 0"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +114,16 @@ class AugmentConfig:
     erase: float = 0.0
     """probability that one random rectangle is blanked"""
 
+    def __post_init__(self) -> None:
+        """Refuse negative strengths and probabilities above 1."""
+        of = vars(self)
+        _refuse(
+            "augment.",
+            *((n, of[n], of[n] >= 0, "0 or more") for n in of if n != "enabled"),
+            *((n, of[n], of[n] <= 1, "a probability") for n in ("flip", "erase")),
+            ("scale", self.scale, self.scale < 1, "below 1"),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -123,20 +159,60 @@ class TrainConfig:
     """epochs without a better validation score before training stops; 0: never"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 where the processor computes in it, else fp32"""
+    watch_test: bool = False
+    """also record the curve of the test part; nothing is chosen by it"""
+    checkpoint_minutes: float = 5.0
+    """minutes of training that a power cut may cost at most"""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot train."""
+        of = vars(self)
+        _refuse(
+            "train.",
+            *(
+                (n, of[n], of[n] >= 1, "1 or more")
+                for n in ("batch_size", "accumulate")
+            ),
+            ("epochs", self.epochs, self.epochs >= 0, "0 or more"),
+            ("learning_rate", self.learning_rate, self.learning_rate > 0, "> 0"),
+            *(
+                (n, of[n], of[n] >= 0, "0 or more")
+                for n in ("weight_decay", "grad_clip")
+            ),
+            ("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]"),
+            ("warmup", self.warmup, 0 <= self.warmup < 1, "a share in [0, 1)"),
+            (
+                "label_smoothing",
+                self.label_smoothing,
+                0 <= self.label_smoothing < 1,
+                "a share in [0, 1)",
+            ),
+            (
+                "freeze",
+                self.freeze,
+                re.fullmatch(r"none|backbone|\d+-blocks", self.freeze) is not None,
+                "none, backbone, or N-blocks such as 6-blocks",
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """All settings of one training."""
 
-    model: str = "ViT-B/16"
-    """variant: ViT-Ti, -S, -B, -L or -H with patch /8, /14, /16 or /32"""
+    model: str | None = None
+    """variant: ViT-Ti, -S, -B, -L or -H with patch /8, /14, /16 or /32 [default:
+    ViT-B/16 from scratch, else that of the weights]"""
     init: str = "scratch"
-    """where the weights come from: scratch, or a file or folder of weights"""
+    """where the weights come from: scratch, a file or folder of weights, or a run"""
     seed: int = 0
     """of everything random: split, weights, order, augmentation"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """where to compute"""
+    fold: int = 0
+    """which fold of the split, from 0"""
+    allow_leakage: str = ""
+    """why people may stand on both sides of the split; said on every later output"""
     vit: VitConfig = field(default_factory=VitConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

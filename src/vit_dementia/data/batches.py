@@ -1,0 +1,71 @@
+"""Which slices stand in which batch: a pure function of seed and epoch.
+
+Nothing is remembered from one epoch to the next, so a run that was killed finds its
+place again by two numbers. Shapes: ``n`` training slices, ``k`` slices of one epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+
+def epoch_order(
+    units: Sequence[str],
+    labels: Int[np.ndarray, " n"],
+    *,
+    seed: int,
+    epoch: int,
+    slices_per_participant: int = 0,
+    sampling: Literal["as-is", "balanced"] = "as-is",
+) -> Int[np.ndarray, " k"]:
+    """Return the positions of the slices of one epoch, in the order they are shown.
+
+    Args:
+        units: whose slice each one is.
+        slices_per_participant: how many are drawn from each, at most; 0: all.
+        sampling: ``balanced`` draws classes equally often, with repeats.
+
+    >>> epoch_order(["a", "a", "b"], np.array([0, 0, 1]), seed=0, epoch=0).tolist()
+    [2, 0, 1]
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(units))
+    if slices_per_participant > 0:
+        order = _first_of_each(order, units, slices_per_participant)
+    if sampling == "balanced":
+        drawn = labels[order]
+        frequency = np.bincount(drawn)
+        weight = 1.0 / frequency[drawn]
+        order = rng.choice(order, size=len(order), p=weight / weight.sum())
+    return order
+
+
+def _first_of_each(
+    order: Int[np.ndarray, " n"], units: Sequence[str], count: int
+) -> Int[np.ndarray, " k"]:
+    """Keep the first ``count`` positions of each unit, in their order."""
+    taken: dict[str, int] = {}
+    kept = []
+    for position in order:
+        unit = units[position]
+        if taken.get(unit, 0) < count:
+            taken[unit] = taken.get(unit, 0) + 1
+            kept.append(position)
+    return np.array(kept, dtype=order.dtype)
+
+
+def class_weights(labels: Int[np.ndarray, " n"], num_classes: int) -> list[float]:
+    """Return a weight for each class, inverse to its share; their mean over slices is 1.
+
+    A class without a slice weighs 0: nothing is learned about it.
+
+    >>> class_weights(np.array([0, 0, 0, 1]), 2)
+    [0.6666666666666666, 2.0]
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    present = np.count_nonzero(counts)
+    return [len(labels) / (present * count) if count else 0.0 for count in counts]

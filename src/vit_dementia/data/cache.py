@@ -1,0 +1,165 @@
+"""Decoded scans kept on this machine: one packed, memory-mapped array a cohort.
+
+The key of an entry is the content of the files and the preparation, so that a changed
+file or setting is never met with an old answer. Entries are written beside and renamed;
+they hold no names or paths. Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+from jaxtyping import UInt8
+from joblib import Parallel, delayed
+from numpy.lib.format import open_memmap
+
+from vit_dementia.errors import DataError, ScanError
+from vit_dementia.files import fingerprint, read_json, replacing, write_json
+
+Prepare = Callable[[Path], UInt8[np.ndarray, "c h w"]]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The prepared slices of a cohort, row by row as its table.
+
+    Attributes:
+        images: memory-mapped; a row that could not be read is black.
+        causes: why a row could not be read, by row.
+    """
+
+    images: UInt8[np.ndarray, "n c h w"]
+    causes: dict[int, str]
+
+
+def default_cache() -> Path:
+    """Return the user's cache folder for this program."""
+    return Path(platformdirs.user_cache_dir("vit-dementia", appauthor=False))
+
+
+def pack(
+    files: Sequence[Path],
+    prepare: Prepare,
+    *,
+    shape: tuple[int, int, int],
+    recipe: Any,
+    cache: Path | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> Packed:
+    """Decode and prepare every file once, or find the result of doing so earlier.
+
+    Args:
+        prepare: reads one file; its ``ScanError`` is kept as the cause for that row.
+        shape: channels, height and width that ``prepare`` gives.
+        recipe: a JSON value that names the preparation; part of the key.
+        advance: called once a file, for a progress bar.
+    """
+    folder = cache or default_cache()
+    _make_private(folder)
+    digests = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(_digest)(file) for file in files
+    )
+    key = fingerprint([recipe, list(shape), digests])[:32]
+    data, facts = folder / f"{key}.npy", folder / f"{key}.json"
+    if not facts.exists():
+        causes = _fill(files, prepare, shape, data, advance)
+        write_json(facts, {"rows": len(files), "causes": causes})
+    causes = {int(row): cause for row, cause in read_json(facts)["causes"].items()}
+    try:
+        images = np.load(data, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{data}: a cache entry cannot be read ({error}); "
+            "remove it with: vit-dementia cache clear"
+        ) from error
+    return Packed(images, causes)
+
+
+def _fill(
+    files: Sequence[Path],
+    prepare: Prepare,
+    shape: tuple[int, int, int],
+    data: Path,
+    advance: Callable[[], object],
+) -> dict[str, str]:
+    causes: dict[str, str] = {}
+    with replacing(data) as aside:
+        images = open_memmap(
+            aside, mode="w+", dtype=np.uint8, shape=(len(files), *shape)
+        )
+
+        def work(row: int) -> tuple[int, str | None]:
+            try:
+                images[row] = prepare(files[row])
+            except ScanError as error:
+                return row, str(error)
+            return row, None
+
+        done = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")(
+            delayed(work)(row) for row in range(len(files))
+        )
+        for row, cause in done:
+            advance()
+            if cause is not None:
+                causes[str(row)] = cause
+        images.flush()
+        del images
+    return dict(sorted(causes.items(), key=lambda item: int(item[0])))
+
+
+def _digest(file: Path) -> str:
+    """Return a hash of the content; a file that cannot be opened hashes as its absence."""
+    if not file.is_file():  # a pipe would block, a folder has no bytes
+        return "not a file"
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return f"unreadable {error.errno}"
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder, open to nobody but the user: it holds people's scans."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One packed cohort on this machine."""
+
+    key: str
+    num_scans: int
+    num_bytes: int
+
+
+def entries(cache: Path | None = None) -> list[CacheEntry]:
+    """Return what the cache holds, sorted by key."""
+    folder = cache or default_cache()
+    return [
+        CacheEntry(
+            facts.stem,
+            json.loads(facts.read_text())["rows"],
+            facts.with_suffix(".npy").stat().st_size,
+        )
+        for facts in sorted(folder.glob("*.json"))
+        if facts.with_suffix(".npy").exists()
+    ]
+
+
+def clear(cache: Path | None = None) -> int:
+    """Remove every entry and leftover part; return the number of bytes that were freed."""
+    folder = cache or default_cache()
+    freed = 0
+    for pattern in ("*.json", "*.npy", ".*.part"):
+        for file in folder.glob(pattern):
+            freed += file.stat().st_size
+            file.unlink()
+    return freed

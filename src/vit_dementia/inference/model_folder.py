@@ -1,0 +1,133 @@
+"""The folder needed to predict: weights, what they are, and how scans are prepared.
+
+``model.safetensors`` and ``config.json`` are written and checked by
+``models.weights.native``; beside them stand ``preprocessing.json`` and a model card. None
+of them holds a path or a participant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vit_dementia import DISCLAIMER, __version__
+from vit_dementia.errors import CheckpointError
+from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.models.weights import native
+from vit_dementia.preparation.slices import SlicePreprocessing
+
+PREPROCESSING = "preprocessing.json"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model folder, read and checked.
+
+    Attributes:
+        network: in evaluation mode.
+        classes: in the order of the logits.
+        ordered: the classes are in order of severity.
+        preprocessing: what makes a scan its input.
+        facts: what is known of its training, such as ``leakage`` and ``seed``.
+        sha256: of the weights; names the model in every answer.
+    """
+
+    network: VisionTransformer
+    classes: tuple[str, ...]
+    ordered: bool
+    preprocessing: SlicePreprocessing
+    facts: dict[str, Any]
+    sha256: str
+
+
+def write_model_folder(
+    folder: Path,
+    network: VisionTransformer,
+    *,
+    classes: Sequence[str],
+    ordered: bool,
+    preprocessing: SlicePreprocessing,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the model folder; the weights last, so that a model there is a whole one."""
+    write_json(folder / PREPROCESSING, preprocessing.to_dict())
+    write_text(folder / "README.md", _card(network, classes, facts))
+    native.write(
+        folder, network, classes=classes, ordered=ordered, training=dict(facts)
+    )
+
+
+def read_model_folder(path: Path) -> SavedModel:
+    """Open a model folder, or the one of a run.
+
+    Raises:
+        CheckpointError: if a piece is missing, damaged or of another format.
+    """
+    folder = find_model_folder(path)
+    saved = native.read(folder)
+    if saved.classes is None:
+        raise CheckpointError(f"{folder}: names no classes; needs a model trained here")
+    settings = read_json(folder / PREPROCESSING, CheckpointError)
+    return SavedModel(
+        network=saved.model().eval(),
+        classes=saved.classes,
+        ordered=saved.ordered,
+        preprocessing=SlicePreprocessing.from_dict(settings),
+        facts=saved.training,
+        sha256=saved.sha256,
+    )
+
+
+def find_model_folder(path: Path) -> Path:
+    """Return ``path`` if it is a model folder, or its ``model`` if it is a run.
+
+    Raises:
+        CheckpointError: if it is neither.
+    """
+    for folder in (path, path / "model"):
+        if (folder / native.WEIGHTS).is_file():
+            return folder
+    raise CheckpointError(
+        f"{path}: found no {native.WEIGHTS}; needs a run folder or its model folder"
+    )
+
+
+def _card(
+    network: VisionTransformer, classes: Sequence[str], facts: Mapping[str, Any]
+) -> str:
+    """Return the model card, with the YAML head that model hubs read."""
+    a = network.architecture
+    lines = [
+        "---",
+        "library_name: vit-dementia",
+        "pipeline_tag: image-classification",
+        "tags: [brain-mri, dementia, vision-transformer]",
+        "---",
+        "",
+        "# Vision Transformer for brain MRI",
+        "",
+        f"{DISCLAIMER}",
+        "",
+        "## Model",
+        "",
+        f"- Written by vit-dementia {__version__}.",
+        f"- {a.depth} blocks, width {a.embed_dim}, {a.num_heads} heads, patches of "
+        f"{'×'.join(map(str, a.patch_size))} on {'×'.join(map(str, a.image_size))} "
+        f"pixels, {a.channels} channel(s).",
+        f"- Classes, in the order of the logits: {json.dumps(list(classes))}.",
+        "",
+        "## Training",
+        "",
+        *(f"- {name}: {value}" for name, value in facts.items() if value != ""),
+        "",
+        "## Intended use and limits",
+        "",
+        "Research on brain MRI like the scans it was trained on. It was not tested on "
+        "other scanners, other preparation or other populations, and no answer of it "
+        "may reach a patient. How good it is stands in the evaluation of its run.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,164 @@
+"""One predictor behind three doors: the command line, Python and the web page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.data.images import read_slice
+from vit_dementia.data.participants import identify
+from vit_dementia.errors import ScanError
+from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
+from vit_dementia.inference.compute import Device, Precision, make_fabric
+from vit_dementia.inference.forward import BATCH_SIZE, logits_of, softmax
+from vit_dementia.inference.model_folder import SavedModel, read_model_folder
+from vit_dementia.progress import Quiet, Watch
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of some scans; the refused ones stand apart with their cause."""
+
+    model: SavedModel
+    predictions: Predictions
+    refused: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``predict --json``, described in docs/reference."""
+        results = [
+            _result(row, self.model.classes)
+            for row in self.predictions.table.to_dict("records")
+        ]
+        results += [
+            {
+                "path": path,
+                "participant_id": None,
+                "probabilities": None,
+                "predicted": None,
+                "abstained": True,
+                "early": None,
+                "quality": {"verdict": "refused", "reasons": [cause]},
+            }
+            for path, cause in self.refused.items()
+        ]
+        return {
+            "format": FORMAT_VERSION,
+            "model": {
+                "sha256": self.model.sha256,
+                "classes": list(self.model.classes),
+                "allow_leakage": self.model.facts.get("allow_leakage", ""),
+            },
+            "results": results,
+            "participants": self._participants(),
+            "disclaimer": DISCLAIMER,
+        }
+
+    def _participants(self) -> list[dict[str, Any]]:
+        """Pool the scans whose participant is known by mean probability."""
+        table = self.predictions.table
+        known = self.predictions.where((table.participant_id != UNKNOWN).to_numpy())
+        if not len(known.table):
+            return []
+        return [
+            {
+                "participant_id": row["participant_id"],
+                "num_scans": row["num_scans"],
+                "probabilities": _probabilities(row, self.model.classes),
+                "predicted": row["predicted"],
+            }
+            for row in known.by_participant().table.to_dict("records")
+        ]
+
+
+def _result(row: dict[Any, Any], classes: Sequence[str]) -> dict[str, Any]:
+    known = row["participant_id"] != UNKNOWN
+    return {
+        "path": row["path"],
+        "participant_id": row["participant_id"] if known else None,
+        "probabilities": _probabilities(row, classes),
+        "predicted": row["predicted"],
+        "abstained": row["abstained"],
+        "early": None,  # needs an operating point, which no model has yet
+        "quality": {"verdict": "not assessed", "reasons": []},
+    }
+
+
+def _probabilities(row: dict[Any, Any], classes: Sequence[str]) -> dict[str, float]:
+    return {name: row[f"p_{name}"] for name in classes}
+
+
+class Predictor:
+    """A trained model, ready for new scans.
+
+    >>> predictor = Predictor.load("runs/x/model")  # doctest: +SKIP
+    >>> predictor(["scan.png"]).predictions.probabilities  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, model: SavedModel, *, device: Device = "auto", precision: Precision = "auto"
+    ) -> None:
+        self.model = model
+        self.fabric = make_fabric(device, precision)
+        self.network = self.fabric.setup_module(model.network)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, device: Device = "auto", precision: Precision = "auto"
+    ) -> Predictor:
+        """Open a model folder, or the one of a run.
+
+        Raises:
+            CheckpointError: if a piece is missing, damaged or of another format.
+        """
+        return cls(read_model_folder(Path(path)), device=device, precision=precision)
+
+    def __call__(
+        self, paths: Iterable[str | Path], *, watch: Watch | None = None
+    ) -> Answer:
+        """Answer for every scan; one that cannot be read is refused, not guessed."""
+        names = [str(path) for path in paths]
+        answered: list[str] = []
+        logits: list[np.ndarray] = []
+        refused: dict[str, str] = {}
+        with (watch or Quiet()).count("predicting", len(names)) as bar:
+            for start in range(0, len(names), BATCH_SIZE):
+                chosen = names[start : start + BATCH_SIZE]
+                images = []
+                for name in chosen:
+                    try:
+                        images.append(self._prepared(Path(name)))
+                        answered.append(name)
+                    except ScanError as error:
+                        refused[name] = str(error)
+                if images:
+                    logits.append(self._logits(np.stack(images)))
+                bar.advance(len(chosen))
+        classes = self.model.classes
+        stacked = np.concatenate([*logits, np.empty((0, len(classes)), np.float32)])
+        identities = [identify(name) for name in answered]
+        predictions = Predictions.from_arrays(
+            classes,
+            participant_ids=[who.participant_id for who in identities],
+            session_ids=[who.session_id for who in identities],
+            paths=answered,
+            labels=[UNKNOWN] * len(answered),
+            probabilities=softmax(stacked),
+        )
+        return Answer(self.model, predictions, refused)
+
+    def _prepared(self, path: Path) -> np.ndarray:
+        preprocessing = self.model.preprocessing
+        return preprocessing(read_slice(path, channels=preprocessing.channels))
+
+    def _logits(self, images: np.ndarray) -> np.ndarray:
+        rows = np.arange(len(images))
+        return logits_of(
+            self.network, images, rows, self.model.preprocessing, self.fabric
+        )

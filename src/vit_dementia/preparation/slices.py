@@ -1,0 +1,115 @@
+"""One preparation of slices, saved with the model and replayed at prediction.
+
+A slice is cleared of its scanner's intensity unit, brought to one size with its
+proportions kept, and stored as 8-bit values; on the device these become the numbers the
+network was trained on. Shapes: ``b`` slices, ``c`` channels, ``h w`` as read, ``H W`` as
+prepared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image
+
+from vit_dementia.errors import CheckpointError, ScanError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    Tensor = Any  # torch is slow to import; the shape is still checked below it
+
+FORMAT_VERSION = 1
+BRIGHT_PERCENTILE = 99.5  # of the pixels above zero: white, whatever the file's unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicePreprocessing:
+    """How a slice becomes the input of one model.
+
+    Attributes:
+        size: height and width in pixels given to the network.
+        channels: 1 (gray) or 3 (red, green, blue).
+        fit: ``pad`` scales to fit and fills up with black, ``stretch`` scales each side.
+        mean: mean over the training slices, on the scale [0, 1].
+        std: standard deviation over the training slices, on the scale [0, 1].
+    """
+
+    size: tuple[int, int]
+    channels: Literal[1, 3] = 1
+    fit: Literal["pad", "stretch"] = "pad"
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __call__(
+        self, image: Float32[np.ndarray, "c h w"]
+    ) -> UInt8[np.ndarray, "c H W"]:
+        """Return the slice in 8 bit at the size of the model.
+
+        Raises:
+            ScanError: if the slice holds nothing but one value.
+        """
+        bright = image[image > 0]
+        if bright.size == 0 or image.min() == image.max():
+            raise ScanError(
+                "every pixel has the same value; needs a picture of a brain"
+            )
+        white = np.percentile(bright, BRIGHT_PERCENTILE)
+        scaled = np.clip(image / white, 0.0, 1.0).astype(np.float32)
+        return np.stack([self._resize(channel) for channel in scaled])
+
+    def _resize(self, channel: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W"]:
+        height, width = self.size
+        rows, columns = channel.shape
+        if (rows, columns) == self.size:
+            return _to_8_bit(channel)
+        if self.fit == "stretch":
+            rows, columns = height, width
+        else:
+            zoom = min(height / rows, width / columns)
+            rows, columns = max(1, round(rows * zoom)), max(1, round(columns * zoom))
+        resized = Image.fromarray(channel).resize(
+            (columns, rows),
+            Image.Resampling.BICUBIC,  # Pillow's low-passes when it shrinks
+        )
+        framed = np.zeros(self.size, dtype=np.float32)
+        top, left = (height - rows) // 2, (width - columns) // 2
+        framed[top : top + rows, left : left + columns] = np.asarray(resized)
+        return _to_8_bit(framed)
+
+    def normalize(self, batch: UInt8[Tensor, "b c H W"]) -> Float[Tensor, "b c H W"]:
+        """Return what the network reads, for one batch of prepared slices."""
+        return self.standardize(batch.float() / 255.0)
+
+    def standardize(self, batch: Float[Tensor, "b c H W"]) -> Float[Tensor, "b c H W"]:
+        """Return values in [0, 1] as differences from the mean in standard deviations."""
+        return (batch - self.mean) / self.std
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``preprocessing.json`` holds."""
+        return {"format": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SlicePreprocessing:
+        """Read back what ``to_dict`` gave.
+
+        Raises:
+            CheckpointError: if it is of another format or lacks a value.
+        """
+        names = {field.name for field in dataclasses.fields(cls)} | {"format"}
+        if values.get("format") != FORMAT_VERSION or set(values) != names:
+            raise CheckpointError(
+                f"preprocessing.json: found format {values.get('format')!r} with "
+                f"{sorted(values)}; needs format {FORMAT_VERSION} with {sorted(names)}"
+            )
+        settings = {name: values[name] for name in names - {"format"}}
+        return cls(**settings | {"size": tuple(settings["size"])})
+
+
+def _to_8_bit(values: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    return np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)

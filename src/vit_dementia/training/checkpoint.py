@@ -1,0 +1,109 @@
+"""Checkpoints to continue from: whole or not there, and checked before use.
+
+A checkpoint is a safetensors file with weights and optimizer state, and a manifest,
+written after it, with the place in the run and the SHA-256 of the tensors. One without
+the other, or with another hash, does not count. The two newest are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vit_dementia.errors import CheckpointError
+from vit_dementia.files import read_json, replacing, sha256_of, write_json
+
+log = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+KEPT = 2  # the newest, and the one before it in case the newest is damaged
+_MODEL, _OPTIMIZER = "model.", "optimizer."
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: all that is not weights or optimizer.
+
+    Attributes:
+        step: batches done since the run began.
+        epochs: finished epochs.
+        facts: JSON values the run wants back, such as the best score so far.
+    """
+
+    step: int
+    epochs: int
+    facts: dict[str, Any]
+
+
+def save(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write a checkpoint and remove all but the newest two."""
+    tensors = {_MODEL + name: value for name, value in model.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{index}.{name}": v for name, v in state.items()}
+    path = folder / f"step-{progress.step:09d}.safetensors"
+    with replacing(path) as aside:
+        # safetensors refuses views, such as the momentum of a transposed weight
+        save_file({name: v.contiguous() for name, v in tensors.items()}, aside)
+        digest = sha256_of(aside)
+    manifest = {"format": FORMAT_VERSION, "sha256": digest, **asdict(progress)}
+    write_json(path.with_suffix(".json"), manifest)
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def load_newest(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> Progress | None:
+    """Load the newest intact checkpoint; return its progress, or None if there is none.
+
+    Raises:
+        CheckpointError: if it is of another format or of another model.
+    """
+    for manifest_file in _newest_first(folder):
+        manifest = read_json(manifest_file, CheckpointError)
+        if manifest.get("format") != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{manifest_file}: found checkpoint format {manifest.get('format')}; "
+                f"needs {FORMAT_VERSION}"
+            )
+        tensors_file = manifest_file.with_suffix(".safetensors")
+        if tensors_file.exists() and sha256_of(tensors_file) == manifest["sha256"]:
+            _load(tensors_file, model, optimizer)
+            return Progress(manifest["step"], manifest["epochs"], manifest["facts"])
+        log.warning("%s: is damaged; the one before it is used", tensors_file.name)
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.json"), reverse=True)
+
+
+def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    tensors = load_file(path)
+    weights = {
+        name.removeprefix(_MODEL): value
+        for name, value in tensors.items()
+        if name.startswith(_MODEL)
+    }
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(_OPTIMIZER):
+            index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    try:
+        model.load_state_dict(weights)
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: does not fit this run's model ({error})"
+        ) from error

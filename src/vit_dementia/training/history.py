@@ -1,0 +1,115 @@
+"""The curves of a run: one JSON line an epoch, a pickle for old notebooks, a picture."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vit_dementia.files import write_bytes, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One line of ``history.jsonl``; accuracies and scores lie in [0, 1].
+
+    ``val_*`` and ``test_*`` are None where that part is empty or is not looked at.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    val_balanced_accuracy: float | None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    images_per_second: float
+    seconds: float
+
+    def sentence(self, num_epochs: int) -> str:
+        """Say the epoch in one line."""
+        words = [
+            f"epoch {self.epoch}/{num_epochs}",
+            f"train loss {self.train_loss:.4f}, accuracy {self.train_accuracy:.3f}",
+        ]
+        if self.val_loss is not None:
+            words.append(
+                f"validation loss {self.val_loss:.4f}, balanced accuracy "
+                f"{self.val_balanced_accuracy:.3f}"
+            )
+        if self.test_loss is not None:
+            words.append(
+                f"test loss {self.test_loss:.4f}, accuracy {self.test_accuracy:.3f}"
+            )
+        words.append(f"{self.images_per_second:.1f} images/s")
+        return " | ".join(words)
+
+
+def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
+    """Write ``history.jsonl``, ``history.pkl`` and ``loss_curves.png`` of a run."""
+    lines = [json.dumps(asdict(record), allow_nan=False) for record in records]
+    write_text(folder / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    curves = historical_curves(records)
+    # The only pickle we write: old notebooks read this dictionary with pandas.
+    write_bytes(folder / "history.pkl", pickle.dumps(curves, protocol=4))
+    draw_curves(curves, folder / "loss_curves.png")
+
+
+def read_history(path: Path) -> list[EpochRecord]:
+    """Read ``history.jsonl``; a file that is not there is a run before its first epoch."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [EpochRecord(**json.loads(line)) for line in lines]
+
+
+def historical_curves(records: Sequence[EpochRecord]) -> dict[str, list[float]]:
+    """Return the dictionary of four lists that the historical notebook recipe reads.
+
+    ``test_*`` hold the curve of the test part where it was watched (the historical
+    scripts), else that of the validation part.
+    """
+
+    def held_out(record: EpochRecord, what: str) -> float:
+        watched = getattr(record, f"test_{what}")
+        value = watched if watched is not None else getattr(record, f"val_{what}")
+        return float("nan") if value is None else value
+
+    return {
+        "train_loss": [record.train_loss for record in records],
+        "train_acc": [record.train_accuracy for record in records],
+        "test_loss": [held_out(record, "loss") for record in records],
+        "test_acc": [held_out(record, "accuracy") for record in records],
+    }
+
+
+def draw_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Draw loss and accuracy over the epochs, training and held out, as a PNG."""
+    from matplotlib.figure import Figure  # slow to import
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    plot_curves(curves, figure.subplots(1, 2))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part.png")
+    figure.savefig(aside, dpi=110)
+    aside.replace(path)
+
+
+def plot_curves(curves: Mapping[str, Sequence[float]], axes: Sequence[Any]) -> None:
+    """Draw the two panels on two axes of the caller's."""
+    epochs = range(1, len(curves["train_loss"]) + 1)
+    for axis, what, title in zip(
+        axes, ("loss", "acc"), ("Loss", "Accuracy"), strict=True
+    ):
+        for part, name, style in (
+            ("train", "training", "-"),
+            ("test", "held out", "--"),
+        ):
+            axis.plot(epochs, curves[f"{part}_{what}"], style, label=name)
+        axis.set(title=title, xlabel="Epoch")
+        axis.legend()

@@ -1,0 +1,102 @@
+"""What one training works on: readable scans, prepared, each with its role."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Shaped, UInt8
+
+from vit_dementia.config import RunConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks
+from vit_dementia.data.splits import Split, holdout, roles, split_from_cohort
+from vit_dementia.errors import DataError
+from vit_dementia.preparation.pack import commonest_size, pack_slices
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.progress import Watch
+
+_FEW = 512  # training slices are enough to know their mean and deviation
+
+
+@dataclass(frozen=True)
+class Material:
+    """The slices of a run, row by row as in the table of ``cohort``."""
+
+    cohort: Cohort
+    images: UInt8[np.ndarray, "n c h w"]
+    roles: Shaped[np.ndarray, " n"]
+    labels: Int[np.ndarray, " n"]
+    preprocessing: SlicePreprocessing
+    leak: Leak
+
+    def rows(self, role: str) -> Int[np.ndarray, " m"]:
+        """Return the rows that play a role: train, val or test."""
+        return np.flatnonzero(self.roles == role)
+
+
+def make_split(cohort: Cohort, config: RunConfig) -> Split:
+    """Return the split the data bring, or a new one by participant."""
+    data = config.data
+    if cohort.brings_split:
+        return split_from_cohort(cohort, val=data.val, seed=config.seed)
+    return holdout(cohort, val=data.val, test=data.test, seed=config.seed)
+
+
+def read_material(
+    cohort: Cohort,
+    split: Split,
+    config: RunConfig,
+    *,
+    patch_size: int,
+    cache: Path | None,
+    watch: Watch,
+) -> Material:
+    """Check the split, read every slice, and measure what the network needs to know.
+
+    Raises:
+        LeakageError: if somebody stands on both sides and no reason allows it.
+        DataError: if slices cannot be read, or a part of the split has no slices.
+    """
+    leak = find_leaks(cohort, roles(cohort, split.folds[config.fold]))
+    refuse_leaks(leak, config.allow_leakage or None)
+    size = config.data.image_size or commonest_size(cohort, patch_size=patch_size)
+    preprocessing = SlicePreprocessing(
+        size=size, channels=config.data.channels, fit=config.data.fit
+    )
+    readable, images = pack_slices(cohort, preprocessing, cache=cache, watch=watch)
+    for problem in readable.problems:
+        watch.say(f"left out: {problem}")
+    material = Material(
+        cohort=readable,
+        images=images,
+        roles=roles(readable, split.folds[config.fold]),
+        labels=readable.labels(),
+        preprocessing=preprocessing,
+        leak=leak,
+    )
+    rows = material.rows("train")
+    lacking = set(range(len(cohort.classes))) - set(material.labels[rows].tolist())
+    if lacking:
+        names = ", ".join(cohort.classes[index] for index in sorted(lacking))
+        watch.say(f"no training participant in class: {names}; it cannot be learned")
+    if not len(rows):
+        raise DataError(
+            f"fold {config.fold}: no slices to train on; needs participants in train"
+        )
+    mean, std = _brightness(images, rows, config.seed)
+    return dataclasses.replace(
+        material, preprocessing=dataclasses.replace(preprocessing, mean=mean, std=std)
+    )
+
+
+def _brightness(
+    images: UInt8[np.ndarray, "n c h w"], rows: Int[np.ndarray, " m"], seed: int
+) -> tuple[float, float]:
+    """Return mean and standard deviation over training slices, on the scale [0, 1]."""
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.choice(rows, size=min(_FEW, len(rows)), replace=False))
+    values = images[chosen].astype(np.float64) / 255.0
+    return round(float(values.mean()), 6), round(float(values.std()), 6)

@@ -1,0 +1,138 @@
+"""From settings and scans to a finished run folder, interrupted or not."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from vit_dementia.config import RunConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.splits import Split
+from vit_dementia.errors import ConfigError, DataError
+from vit_dementia.inference.compute import described, make_fabric
+from vit_dementia.progress import Quiet, Watch
+from vit_dementia.training.epochs import Training
+from vit_dementia.training.material import make_split, read_material
+from vit_dementia.training.optimizer import freeze
+from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.training.start import begin_model, patch_size_of
+
+
+def train(
+    cohort: Cohort,
+    config: RunConfig | None = None,
+    *,
+    out: Path,
+    split: Split | None = None,
+    cache: Path | None = None,
+    watch: Watch | None = None,
+) -> RunFolder:
+    """Train on a cohort and return the finished run.
+
+    Args:
+        cohort: every scan there is; the split says who trains.
+        config: settings; the defaults if left out.
+        out: a new folder.
+        split: who trains, chooses and tests; made (and saved) if left out.
+        cache: where decoded scans are kept; the user's cache folder if left out.
+        watch: who is told of the progress.
+
+    Raises:
+        LeakageError: if somebody stands on both sides of the split.
+        DataError: if the scans cannot be trained on, or ``out`` is there already.
+        ConfigError: if settings contradict one another or the data.
+        CheckpointError: if the weights of ``config.init`` do not fit.
+    """
+    config, watch = config or RunConfig(), watch or Quiet()
+    RunFolder.refuse_taken(out)
+    split = split or make_split(cohort, config)
+    training = _prepare(cohort, split, config, cache, watch)
+    folder = RunFolder.create(out, config, cohort, split)
+    training.run(folder)
+    return folder
+
+
+def resume(
+    path: Path,
+    *,
+    config: RunConfig | None = None,
+    cohort: Cohort | None = None,
+    cache: Path | None = None,
+    watch: Watch | None = None,
+) -> RunFolder:
+    """Go on with a run where it stopped, to the weights it would have reached unstopped.
+
+    Args:
+        path: the run folder.
+        config: settings that must be those of the run, if given.
+        cohort: the scans, if they have moved since.
+        cache: as for ``train``.
+        watch: as for ``train``.
+
+    Raises:
+        ConfigError: if ``config`` differs from that of the run.
+        DataError: if the folder is no run, or the scans are not those of the run.
+    """
+    folder = RunFolder.open(path)
+    saved = folder.config
+    if config is not None and (others := _differences(config, saved)):
+        raise ConfigError(
+            f"{path}: --resume goes on with the run's own settings; found other ones "
+            f"for {', '.join(others)}; leave them out"
+        )
+    known = folder.cohort()
+    if cohort is not None and cohort.fingerprint != known.fingerprint:
+        raise DataError(
+            f"{cohort.root}: these are not the scans the run began with; needs the same "
+            "files, participants and labels"
+        )
+    cohort = cohort or known
+    split = folder.split(cohort)
+    _prepare(cohort, split, saved, cache, watch or Quiet()).run(folder)
+    return folder
+
+
+def _prepare(
+    cohort: Cohort, split: Split, config: RunConfig, cache: Path | None, watch: Watch
+) -> Training:
+    """Read and check everything; nothing is written yet."""
+    if not 0 <= config.fold < len(split.folds):
+        raise ConfigError(
+            f"fold: found {config.fold}; the split has {len(split.folds)}, from 0"
+        )
+    fabric = make_fabric(config.device, config.train.precision)
+    material = read_material(
+        cohort,
+        split,
+        config,
+        patch_size=patch_size_of(config),
+        cache=cache,
+        watch=watch,
+    )
+    model = begin_model(
+        config, classes=cohort.classes, image_size=material.preprocessing.size
+    )
+    num_learning = freeze(model, config.train.freeze, depth=model.architecture.depth)
+    num_all = sum(parameter.numel() for parameter in model.parameters())
+    watch.say(
+        f"{num_all:,} parameters, {num_learning:,} of them learning, on "
+        f"{described(fabric)}"
+    )
+    return Training(config, material, model, fabric, watch)
+
+
+def _differences(found: RunConfig, saved: RunConfig) -> list[str]:
+    """Name the settings in which two configurations differ."""
+    names = []
+    for field in dataclasses.fields(found):
+        ours, theirs = getattr(found, field.name), getattr(saved, field.name)
+        if dataclasses.is_dataclass(ours):
+            inner = [f.name for f in dataclasses.fields(ours)]
+            names += [
+                f"{field.name}.{name}"
+                for name in inner
+                if getattr(ours, name) != getattr(theirs, name)
+            ]
+        elif ours != theirs:
+            names.append(field.name)
+    return names

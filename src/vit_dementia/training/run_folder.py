@@ -1,0 +1,126 @@
+"""The folder of one training: what stands in it and where.
+
+It appears whole: configuration, cohort, split and environment are written aside and the
+folder is renamed into place, so that a run that exists can always be resumed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vit_dementia import __version__, recipes
+from vit_dementia.config import RunConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.splits import Split
+from vit_dementia.errors import DataError
+from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.inference.model_folder import find_model_folder
+
+_VERSIONS_OF = ("torch", "lightning-fabric", "numpy", "scikit-learn", "pillow")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run on disk."""
+
+    path: Path
+
+    @classmethod
+    def create(
+        cls, path: Path, config: RunConfig, cohort: Cohort, split: Split
+    ) -> RunFolder:
+        """Make the folder of a new run.
+
+        Raises:
+            DataError: if there is something at ``path`` already.
+        """
+        cls.refuse_taken(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        aside.mkdir()
+        try:
+            write_text(aside / "config.toml", recipes.to_toml(config))
+            cohort.write(aside / "cohort.tsv")
+            split.write(aside / "split.json")
+            write_json(aside / "environment.json", environment())
+            if path.exists():
+                path.rmdir()  # empty, or refuse_taken would have raised
+            aside.replace(path)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return cls(path)
+
+    @staticmethod
+    def refuse_taken(path: Path) -> None:
+        """Raise DataError if a run, or anything else, is at ``path`` already."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise DataError(
+                f"{path}: is there already; needs a new folder for --out, or --resume "
+                "to go on with a run"
+            )
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a run that is there.
+
+        Raises:
+            DataError: if it is not a run folder.
+        """
+        missing = [
+            name
+            for name in ("config.toml", "cohort.tsv", "split.json")
+            if not (path / name).is_file()
+        ]
+        if missing:
+            raise DataError(
+                f"{path}: is not a run folder: {', '.join(missing)} missing; needs the "
+                "folder that a training wrote"
+            )
+        return cls(path)
+
+    @property
+    def config(self) -> RunConfig:
+        """All settings of the run."""
+        return recipes.from_toml(self.path / "config.toml")
+
+    def cohort(self) -> Cohort:
+        """Return the scans the run was given."""
+        return Cohort.read(self.path / "cohort.tsv")
+
+    def split(self, cohort: Cohort) -> Split:
+        """Return who trains, chooses and tests, verified against the cohort."""
+        return Split.read(self.path / "split.json", cohort)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The machine and the versions the run began on."""
+        return dict(read_json(self.path / "environment.json"))
+
+    @property
+    def model_folder(self) -> Path:
+        """What is needed to predict."""
+        return find_model_folder(self.path)
+
+    def evaluation(self, role: str) -> Path:
+        """Return the folder for the scores of one part of the split."""
+        return self.path / "evaluation" / role
+
+
+def environment() -> dict[str, Any]:
+    """Say what the run begins on: versions, machine, time. No host or user name."""
+    return {
+        "vit_dementia": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "versions": {name: metadata.version(name) for name in _VERSIONS_OF},
+    }

@@ -1,0 +1,74 @@
+"""The network a run begins with: fresh, or from weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vit_dementia.config import RunConfig
+from vit_dementia.errors import ConfigError
+from vit_dementia.inference.model_folder import find_model_folder
+from vit_dementia.models.variants import architecture
+from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.models.weights import load_model, read_weights
+
+SCRATCH = "scratch"
+DEFAULT_MODEL = "ViT-B/16"
+
+
+def patch_size_of(config: RunConfig) -> int:
+    """Return the side of a patch of the network that ``begin_model`` will give."""
+    if config.vit.patch_size is not None:
+        return config.vit.patch_size
+    if config.init == SCRATCH:
+        described = architecture(
+            config.model or DEFAULT_MODEL,
+            config.vit,
+            image_size=(10_080, 10_080),  # a multiple of every patch size in the table
+            channels=config.data.channels,
+            num_classes=2,
+        )
+        return described.patch_size[0]
+    return read_weights(_source(config.init)).architecture.patch_size[0]
+
+
+def begin_model(
+    config: RunConfig, *, classes: Sequence[str], image_size: tuple[int, int]
+) -> VisionTransformer:
+    """Return the network before its first step, decided by the settings and the seed.
+
+    Raises:
+        ConfigError: if the settings contradict the weights.
+        CheckpointError: if the weights cannot be used.
+    """
+    if config.init == SCRATCH:
+        described = architecture(
+            config.model or DEFAULT_MODEL,
+            config.vit,
+            image_size=image_size,
+            channels=config.data.channels,
+            num_classes=len(classes),
+        )
+        generator = torch.Generator().manual_seed(config.seed)
+        return VisionTransformer(described, generator)
+    if config.model is not None:
+        raise ConfigError(
+            f"model: found {config.model} beside --init {config.init}; the weights "
+            "bring their own architecture; leave --model out"
+        )
+    return load_model(
+        _source(config.init),
+        num_classes=len(classes),
+        image_size=image_size,
+        channels=config.data.channels,
+        classes=classes,
+        vit=config.vit,
+    )
+
+
+def _source(init: str) -> str | Path:
+    """Return the weights of a run for its folder, everything else as it is."""
+    path = Path(init)
+    return find_model_folder(path) if path.is_dir() else init
