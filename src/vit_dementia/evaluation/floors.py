@@ -1,0 +1,148 @@
+"""Scores that need no Vision Transformer: what any model has to beat.
+
+The linear floor has one rule for every cohort, however many slices a participant has
+and in whatever order: the mean of their images and the standard deviation over them,
+averaged down to at most 52 pixels a side, reduced to min(30, participants / 4)
+principal components, each scaled to unit variance, then logistic regression with
+scikit-learn's default penalty. Nothing in it was tuned on a score to be reported.
+
+Shapes: n rows to learn from, m rows to score, p participants, f features, k classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, Real
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vit_dementia.evaluation.metrics import UndefinedScoreError
+
+LONGEST_SIDE = 52  # pixels; anatomy that a linear model can use is coarser
+MOST_COMPONENTS = 30
+PEOPLE_PER_COMPONENT = 4
+
+
+def majority(
+    label: Int[np.ndarray, " n"], num_rows: int, *, num_classes: int
+) -> Float[np.ndarray, "m k"]:
+    """Tell everybody the shares of the classes in training; the commonest class wins.
+
+    >>> majority(np.array([0, 0, 0, 1]), 2, num_classes=2)
+    array([[0.75, 0.25],
+           [0.75, 0.25]])
+    """
+    return np.tile(_shares(label, num_classes), (num_rows, 1))
+
+
+def stratified_chance(
+    label: Int[np.ndarray, " n"],
+    num_rows: int,
+    *,
+    num_classes: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "m k"]:
+    """Tell everybody a class drawn as often as it stands in training.
+
+    >>> rng = np.random.default_rng(0)
+    >>> stratified_chance(np.array([0, 1]), 3, num_classes=2, rng=rng)[:, 1]
+    array([0., 1., 1.])
+    """
+    shares = _shares(label, num_classes)
+    return rng.multinomial(1, shares, size=num_rows).astype(np.float64)
+
+
+def mean_and_spread(
+    images: Real[np.ndarray, "n h w"], participant_ids: Sequence[str]
+) -> tuple[list[str], Float[np.ndarray, "p f"]]:
+    """Return the participants in order of id, and the features of each: see above.
+
+    >>> ids, features = mean_and_spread(np.arange(8).reshape(2, 2, 2), ["a", "a"])
+    >>> ids, features.tolist()
+    (['a'], [[2.0, 3.0, 4.0, 5.0, 2.0, 2.0, 2.0, 2.0]])
+    """
+    ids, row_of = np.unique(participant_ids, return_inverse=True)
+    small = shrink(images).reshape(len(images), -1)
+    features = [
+        np.concatenate([mine.mean(axis=0), mine.std(axis=0)])
+        for mine in (small[row_of == person] for person in range(len(ids)))
+    ]
+    return ids.tolist(), np.stack(features)
+
+
+def shrink(
+    images: Real[np.ndarray, "n h w"], *, longest: int = LONGEST_SIDE
+) -> Float[np.ndarray, "n a b"]:
+    """Average whole blocks of pixels until no side is longer than ``longest``.
+
+    >>> shrink(np.array([[[1, 3], [5, 7]]]), longest=1)
+    array([[[4.]]])
+    """
+    n, height, width = images.shape
+    block = -(-max(height, width) // longest)  # rounded up
+    rows, columns = max(height // block, 1), max(width // block, 1)
+    tall, wide = min(block, height), min(block, width)
+    cut = images[:, : rows * tall, : columns * wide]
+    blocks = cut.reshape(n, rows, tall, columns, wide)
+    return blocks.mean(axis=(2, 4), dtype=np.float64)
+
+
+def linear(
+    features: Float[np.ndarray, "n f"],
+    label: Int[np.ndarray, " n"],
+    scored: Float[np.ndarray, "m f"],
+    *,
+    num_classes: int,
+) -> Float[np.ndarray, "m k"]:
+    """Return the probabilities that a linear model of the features gives.
+
+    >>> features = np.array([[0.0], [0.1], [0.9], [1.0]])
+    >>> told = linear(features, np.array([0, 0, 1, 1]), features, num_classes=2)
+    >>> told.argmax(axis=1)
+    array([0, 0, 1, 1])
+    """
+    found = np.unique(label)
+    if len(found) < 2:
+        raise UndefinedScoreError("all participants to learn from are of one class")
+    components = min(
+        MOST_COMPONENTS, max(len(label) // PEOPLE_PER_COMPONENT, 1), features.shape[1]
+    )
+    model = make_pipeline(
+        PCA(components, random_state=0),
+        StandardScaler(),
+        LogisticRegression(max_iter=2000),
+    ).fit(features, label)
+    told = np.zeros((len(scored), num_classes))
+    told[:, found] = model.predict_proba(scored)
+    return told
+
+
+def nearest_neighbor(
+    images: Real[np.ndarray, "n h w"],
+    label: Int[np.ndarray, " n"],
+    scored: Real[np.ndarray, "m h w"],
+    *,
+    num_classes: int,
+) -> Float[np.ndarray, "m k"]:
+    """Tell each image the class of the most similar one, after ``shrink``.
+
+    >>> images = np.array([[[0, 0]], [[9, 9]]])
+    >>> nearest_neighbor(images, np.array([0, 1]), images[:1] + 1, num_classes=2)
+    array([[1., 0.]])
+    """
+    known = shrink(images).reshape(len(images), -1)
+    asked = shrink(scored).reshape(len(scored), -1)
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(known)
+    nearest = search.kneighbors(asked, return_distance=False)[:, 0]
+    return np.eye(num_classes)[label[nearest]]
+
+
+def _shares(label: Int[np.ndarray, " n"], num_classes: int) -> np.ndarray:
+    if not len(label):
+        raise UndefinedScoreError("nobody to learn from")
+    return np.bincount(label, minlength=num_classes) / len(label)
