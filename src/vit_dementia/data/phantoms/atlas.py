@@ -47,18 +47,23 @@ class Grid:
         >>> grid.at(np.array([[1.0, 0.0, 0.0], [2.0, 2.0, 9.0]])).tolist()
         [[2.0], [7.0]]
         """
-        shape = np.array(self.values.shape[:3])
-        place = (points_mm - np.array(self.origin_mm)) / self.step_mm
-        place = np.clip(place, 0, shape - 1).astype(np.float32)
-        low = np.minimum(place.astype(np.int32), np.maximum(shape - 2, 0))
-        part = place - low
-        flat = self.values.reshape(-1, self.values.shape[3])
-        stride = np.array([shape[1] * shape[2], shape[2], 1])
-        first = low @ stride
-        total = np.zeros((len(place), flat.shape[1]), dtype=np.float32)
-        for corner in np.ndindex(2, 2, 2):
-            weight = np.prod(np.where(corner, part, 1 - part), axis=1)
-            total += weight[:, None] * flat.take(first + corner @ stride, axis=0)
+        nx, ny, nz, channels = self.values.shape
+        flat = self.values.reshape(-1, channels)
+        first = np.zeros(len(points_mm), dtype=np.intp)
+        parts = []
+        for axis, (count, stride) in enumerate(((nx, ny * nz), (ny, nz), (nz, 1))):
+            place = (points_mm[:, axis] - self.origin_mm[axis]) / self.step_mm
+            place = np.clip(place, 0, count - 1).astype(np.float32)
+            low = np.minimum(place.astype(np.intp), count - 2)
+            first += low * stride
+            part = place - low.astype(np.float32)
+            parts.append((1 - part, part))
+        total = np.zeros((len(points_mm), channels), dtype=np.float32)
+        for i, j, k in np.ndindex(2, 2, 2):
+            weight = parts[0][i] * parts[1][j] * parts[2][k]
+            values = flat.take(first + (i * ny * nz + j * nz + k), axis=0)
+            values *= weight[:, None]
+            total += values
         return total
 
 
@@ -69,18 +74,18 @@ class Atlas:
     Attributes:
         tissue: ``CHANNELS``: inside the brain; share of fluid; share of white matter in
             what is not fluid; millimetres from the middle of the nearest sulcus.
-        growth: three components for each of ``FIELDS``: where to look instead, so that
-            this part of the ventricles becomes larger; the longest is 1 mm.
+        growth: for each of ``FIELDS`` where to look instead, so that this part of the
+            ventricles becomes larger; the longest step is 1 mm.
     """
 
     tissue: Grid
-    growth: Grid
+    growth: tuple[Grid, ...]
 
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
     """Make the atlas from the template files inside nilearn, in a few seconds."""
-    from nilearn import datasets  # noqa: PLC0415  (a second, only where it is used)
+    from nilearn import datasets
 
     image = datasets.load_mni152_template(resolution=1)
     maps = {
@@ -104,7 +109,7 @@ def load_atlas() -> Atlas:
 
 def build_atlas(volume: dict[str, Map], origin_mm: tuple[float, float, float]) -> Atlas:
     """Make an atlas from maps of intensity, gray and white matter and brain at 1 mm."""
-    from scipy import ndimage  # noqa: PLC0415  (only where it is used)
+    from scipy import ndimage
 
     brain = (volume["brain"] > 0).astype(np.float32)
     fluid = np.clip(brain - volume["gray"] - volume["white"], 0, 1)
@@ -116,10 +121,10 @@ def build_atlas(volume: dict[str, Map], origin_mm: tuple[float, float, float]) -
     ventricles = [
         _around(fluid > 0.5, seed, origin_mm) for seed in anatomy.VENTRICLE_SEEDS_MM
     ]
-    outside = ndimage.distance_transform_edt(brain > 0).astype(np.float32)
+    outside = _distance(brain > 0)
     lines = _sulcal_lines(volume["intensity"], volume["gray"], fluid, place)
     lines &= ~ndimage.binary_dilation(ventricles[0] | ventricles[1], iterations=4)
-    sulcus = ndimage.distance_transform_edt(~lines).astype(np.float32)
+    sulcus = _distance(~lines)
     # The outer surface shrinks too, but less: the skull keeps its shape.
     sulcus = np.minimum(np.minimum(sulcus, outside + 1), FARTHEST_MM)
     share = volume["white"] / np.maximum(volume["white"] + volume["gray"], 0.05)
@@ -129,14 +134,13 @@ def build_atlas(volume: dict[str, Map], origin_mm: tuple[float, float, float]) -
         (share + smoothstep(share, 0.3, 0.7)) / 2,  # the mean of 152 people is blurred
         sulcus,
     )
-    growth = [_growth(part) for part in _parts(ventricles, place)]
+    growth = (
+        Grid(values=_growth(part), origin_mm=origin_mm, step_mm=FIELD_STEP_MM)
+        for part in _parts(ventricles, place)
+    )
     return Atlas(
         tissue=Grid(values=np.stack(tissue, axis=-1), origin_mm=origin_mm, step_mm=1),
-        growth=Grid(
-            values=np.concatenate(growth, axis=-1),
-            origin_mm=origin_mm,
-            step_mm=FIELD_STEP_MM,
-        ),
+        growth=tuple(growth),
     )
 
 
@@ -173,30 +177,38 @@ def radius(
     )
 
 
+def _distance(mask: Bool[np.ndarray, "x y z"]) -> Map:
+    """Return how far the next voxel outside a mask is."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.distance_transform_edt(mask), dtype=np.float32)
+
+
 def _around(
     mask: Bool[np.ndarray, "x y z"],
     seed_mm: anatomy.Point,
     origin_mm: tuple[float, float, float],
 ) -> Bool[np.ndarray, "x y z"]:
     """Return the lateral ventricle of one side: fluid joined to a seed, not midline."""
-    from scipy import ndimage  # noqa: PLC0415  (only where it is used)
+    from scipy import ndimage
 
     x = np.arange(mask.shape[0]) + origin_mm[0]
     own_side = mask & ((x * np.sign(seed_mm[0]) > 1)[:, None, None])
     own_side = ndimage.binary_opening(own_side)
-    labels, count = ndimage.label(own_side)
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    ndimage.label(own_side, output=labels)
     seed = tuple(int(s - o) for s, o in zip(seed_mm, origin_mm, strict=True))
     near = labels[tuple(slice(s - 5, s + 6) for s in seed)]
-    sizes = np.bincount(near[near > 0], minlength=count + 1)
-    assert sizes.any(), "the seed must lie beside a ventricle of the template"
+    sizes = np.bincount(near[near > 0])
+    assert sizes.size, "the seed must lie beside a ventricle of the template"
     return labels == int(sizes.argmax())
 
 
 def _sulcal_lines(
-    intensity: Map, gray: Map, fluid: Map, place: list[Any]
+    intensity: Map, gray: Map, fluid: Map, place: tuple[Any, ...]
 ) -> Bool[np.ndarray, "x y z"]:
     """Mark the middle of sulci: fluid, or darker than the gray matter beside."""
-    from scipy import ndimage  # noqa: PLC0415  (only where it is used)
+    from scipy import ndimage
 
     dip = ndimage.gaussian_filter(intensity, 2.0) - intensity
     x, y, z = place
@@ -211,7 +223,7 @@ def _sulcal_lines(
 
 
 def _parts(
-    ventricles: list[Bool[np.ndarray, "x y z"]], place: list[Any]
+    ventricles: list[Bool[np.ndarray, "x y z"]], place: tuple[Any, ...]
 ) -> list[Bool[np.ndarray, "x y z"]]:
     """Part each ventricle into front and back, in the order of ``FIELDS``."""
     front = place[1] > anatomy.VENTRICLE_BORDER_MM
@@ -219,11 +231,11 @@ def _parts(
 
 
 def _growth(part: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z 3"]:
-    """Return the way into a body from everywhere around it, longest 1, on a coarse grid.
+    """Return the way into a body from around it, longest 1, on a coarse grid.
 
     Whoever looks there from just outside sees the inside: the body becomes larger.
     """
-    from scipy import ndimage  # noqa: PLC0415  (only where it is used)
+    from scipy import ndimage
 
     coarse = part.astype(np.float32)
     smooth = ndimage.gaussian_filter(coarse, 6.0)[

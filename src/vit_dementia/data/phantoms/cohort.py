@@ -103,7 +103,7 @@ def _each(
     workers: int | None,
 ) -> Iterator[Written]:
     """Write every participant, in this process or in others; answer in order."""
-    import joblib  # noqa: PLC0415  (only where it is used)
+    import joblib
 
     atlas = load_atlas()
     numbers = range(1, config.participants + 1)
@@ -162,7 +162,7 @@ def _write_slices(
 
 def _write_png(path: Path, slice_2d: Shaped[np.ndarray, "x y"]) -> None:
     """Write an axial slice: forehead up, the person's left on the left."""
-    from PIL import Image  # noqa: PLC0415  (only where it is used)
+    from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.ascontiguousarray(slice_2d.T[::-1])).save(path)
@@ -193,7 +193,7 @@ def _write_volume(
 
 def _write_nifti(path: Path, voxels: Shaped[np.ndarray, "x y z"], axes: Axes) -> None:
     """Write a volume; the same voxels give the same bytes at any time and place."""
-    import nibabel as nib  # noqa: PLC0415  (only where it is used)
+    import nibabel as nib
 
     image = nib.Nifti1Image(voxels, affine_of(axes))
     image.header.set_xyzt_units("mm", "sec")
@@ -246,14 +246,17 @@ def _write_bids_tables(
             },
         },
     )
-    description = {"Name": "Phantoms of dementia", "BIDSVersion": "1.9.0"}
-    tool = {"GeneratedBy": [{"Name": "vit-dementia data phantom"}]}
+    description: dict[str, object] = {
+        "Name": "Phantoms of dementia",
+        "BIDSVersion": "1.9.0",
+    }
+    tool: dict[str, object] = {"GeneratedBy": [{"Name": "vit-dementia data phantom"}]}
     _write_json(
         folder / "dataset_description.json",
         description | {"DatasetType": "raw", "License": "CC0"} | tool,
     )
     (folder / "README").write_text(
-        "Simulated T1-weighted scans made from the ICBM 152 template: no real person.\n",
+        "Simulated T1-weighted scans made from the ICBM 152 template: nobody real.\n",
         encoding="utf-8",
     )
     atrophy = folder / "derivatives" / "atrophy"

@@ -1,12 +1,12 @@
 """From a participant to gray values and to the mask of where atrophy was put.
 
-Letters: ``x``, ``y``, ``z`` points of the grid to render; ``n`` points within the brain;
-``c`` kinds of tissue.
+Letters: ``x``, ``y``, ``z`` points of the grid to render; ``n`` points within the
+brain; ``c`` kinds of tissue.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -42,8 +42,9 @@ def render(participant: Participant, atlas: Atlas, axes: Axes) -> Rendering:
     """Render one participant on the grid that three axes span, in millimetres."""
     shape = tuple(len(axis) for axis in axes)
     place = template_places(participant, axes)
-    low, high = (np.array(corner) for corner in _BRAIN_MM)
-    inside = np.all((place > low) & (place < high), axis=-1)
+    inside = np.ones(shape, dtype=bool)
+    for i, (low, high) in enumerate(zip(*_BRAIN_MM, strict=True)):
+        inside &= (place[..., i] > low) & (place[..., i] < high)
     points = place[inside]
     width = participant.sulcus_place.at(axes)[0][inside]
     lobes = np.exp(participant.pattern.at(axes)[0][inside])
@@ -63,7 +64,9 @@ def template_places(
     """Say which place of the template each point of the grid shows, atrophy aside."""
     x, y, z = (a - s for a, s in zip(axes, participant.shift_mm, strict=True))
     pose = participant.pose
-    bend = sum(lattice.at(axes) for lattice in participant.bends)
+    bend = np.zeros((3, len(x), len(y), len(z)), dtype=np.float32)
+    for lattice in participant.bends:
+        bend += lattice.at(axes)
     place = np.empty((len(x), len(y), len(z), 3), dtype=np.float32)
     for i in range(3):
         place[..., i] = (
@@ -83,15 +86,10 @@ def _fluid(
     lobes: Float32[np.ndarray, " n"],
 ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n c"]]:
     """Return the share of fluid at each point, and the atlas where it now looks."""
-    weights = np.repeat(loss.ventricles_mm, 3).astype(np.float32)
-    field = (atlas.growth.values * weights).reshape(
-        *atlas.growth.values.shape[:3], -1, 3
-    )
-    growth = type(atlas.growth)(
-        values=field.sum(axis=3),
-        origin_mm=atlas.growth.origin_mm,
-        step_mm=atlas.growth.step_mm,
-    )
+    way = np.zeros_like(atlas.growth[0].values)
+    for field, amount_mm in zip(atlas.growth, loss.ventricles_mm, strict=True):
+        way += field.values * np.float32(amount_mm)
+    growth = replace(atlas.growth[0], values=way)
     moved = points + growth.at(points)
     hollow = np.zeros(len(points), dtype=np.float32)
     for body, lost in zip(anatomy.HIPPOCAMPI, loss.hippocampi, strict=True):

@@ -76,9 +76,9 @@ class Variation:
 
 @dataclass(frozen=True, kw_only=True)
 class Appearance:
-    """Gray values: ranges as in T1-weighted scans of real heads, white matter being 1."""
+    """Gray values, in ranges as T1-weighted scans of real heads have them."""
 
-    fluid: tuple[float, float] = (0.14, 0.26)
+    fluid: tuple[float, float] = (0.14, 0.26)  # of white matter
     gray: tuple[float, float] = (0.56, 0.68)
     white: tuple[float, float] = (0.80, 0.92)  # of the full scale of the file
     bias_sd: float = 0.06  # of the logarithm of the coil's sensitivity
