@@ -1,0 +1,109 @@
+"""Write the reference pages that the program itself can tell: cli.md and config.md.
+
+A hook of mkdocs; the pages exist in the built site only, so that they cannot grow old.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from vit_dementia import config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to the site."""
+    for name, text in (("cli.md", command_line()), ("config.md", settings())):
+        files.append(File.generated(config, f"reference/{name}", content=text))
+    return files
+
+
+def command_line() -> str:
+    """Return the help of every verb as one page."""
+    from vit_dementia.cli.app import app
+
+    head = (
+        "# Commands\n\nEvery verb with its flags, as the program itself describes them. "
+        "The settings of a run (`--train.*`, `--data.*`, `--vit.*`, `--augment.*`) are "
+        "explained in [Settings](config.md).\n\n"
+    )
+    text = app.generate_docs(output_format="markdown", heading_level=1)
+    return head + re.sub(r"\A# .*\n", "", text)
+
+
+def settings() -> str:
+    """Return a page with one table per settings class: key, type, default, meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting of a run. A recipe writes them as TOML (`[train] epochs = 10`), the",
+        "command line as flags (`--train.epochs 10`). What a recipe and the command line",
+        "leave out has the default given here; the resolved whole is written to",
+        "`config.toml` in the run folder.",
+        "",
+    ]
+    for table, kind in _tables(config.RunConfig, ""):
+        title = f"`[{table}]`" if table else "Top level"
+        lines += [f"## {title}", "", inspect.cleandoc(kind.__doc__ or ""), ""]
+        lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += [" | ".join(["", *row, ""]).strip() for row in _rows(kind)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _tables(kind: type, name: str) -> Iterator[tuple[str, type]]:
+    yield name, kind
+    for key, hint in get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            yield from _tables(hint, f"{name}.{key}".lstrip("."))
+
+
+def _rows(kind: type) -> Iterator[tuple[str, str, str, str]]:
+    meaning = _field_docs(kind)
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[field.name]):
+            continue
+        default = "" if field.default is None else f"`{_toml(field.default)}`"
+        yield (
+            f"`{field.name}`",
+            _type_name(hints[field.name]),
+            default,
+            meaning.get(field.name, "").replace("|", "\\|"),
+        )
+
+
+def _field_docs(kind: type) -> dict[str, str]:
+    """Return the string below each field of a dataclass."""
+    (tree,) = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body
+    docs = {}
+    for field, below in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+            docs[field.target.id] = " ".join(str(below.value.value).split())
+    return docs
+
+
+def _type_name(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        return _type_name(get_args(hint)[0])
+    if isinstance(hint, types.UnionType):
+        parts = [_type_name(part) for part in get_args(hint) if part is not type(None)]
+        return " or ".join(parts)
+    if get_origin(hint) is tuple:
+        return ", ".join(_type_name(part) for part in get_args(hint) if part is not ...)
+    choices = get_args(hint)
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    return getattr(hint, "__name__", str(hint))
+
+
+def _toml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
