@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -72,3 +74,27 @@ def test_conda_only_brings_python_and_pip(repository) -> None:
     assert [re.split("[<>=]", package)[0] for package in packages] == ["python", "pip"]
     assert all("=" not in re.sub("[<>]=", "", package) for package in packages)
     assert by_pip == {"pip": ["-e ."]}
+
+
+IMPORT_NAME = {"pillow": "pil", "scikit_learn": "sklearn"}
+
+
+def imported(repository: Path) -> set[str]:
+    """Return the names of the other packages that the package imports anywhere."""
+    names = set()
+    for path in (repository / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(node.module.split(".")[0])
+    return names - sys.stdlib_module_names - {"vit_dementia"}
+
+
+def test_everything_imported_is_a_declared_dependency(repository, project) -> None:
+    declared = {
+        IMPORT_NAME.get(name, name)
+        for needed in requirements(project)
+        if (name := canonicalize_name(needed.name).replace("-", "_"))
+    }
+    assert {name.lower() for name in imported(repository)} - declared == set()
