@@ -31,9 +31,9 @@ def command_line() -> str:
     from vit_dementia.cli.app import app
 
     head = (
-        "# Commands\n\nEvery verb with its flags, as the program itself describes them. "
-        "The settings of a run (`--train.*`, `--data.*`, `--vit.*`, `--augment.*`) are "
-        "explained in [Settings](config.md).\n\n"
+        "# Commands\n\nEvery verb with its flags, as the program itself describes "
+        "them. The settings of a run (`--train.*`, `--data.*`, `--vit.*`, "
+        "`--augment.*`) are explained in [Settings](config.md).\n\n"
     )
     text = app.generate_docs(output_format="markdown", heading_level=1)
     return head + re.sub(r"\A# .*\n", "", text)
@@ -44,10 +44,10 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting of a run. A recipe writes them as TOML (`[train] epochs = 10`), the",
-        "command line as flags (`--train.epochs 10`). What a recipe and the command line",
-        "leave out has the default given here; the resolved whole is written to",
-        "`config.toml` in the run folder.",
+        "Every setting of a run. A recipe writes them as TOML (`[train] epochs = 10`),",
+        "the command line as flags (`--train.epochs 10`). What both leave out has the",
+        "default given here; the resolved whole is written to `config.toml` in the run",
+        "folder.",
         "",
     ]
     for table, kind in _tables(config.RunConfig, ""):
