@@ -1,4 +1,7 @@
-"""Vision Transformers for early dementia detection from brain MRI. Research use only."""
+"""Vision Transformers for early dementia detection from brain MRI.
+
+Research use only.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Random changes to a batch of training slices, of the size scanners and heads make.
 
-All slices of a batch are changed in a few tensor operations on the device they are on,
-each by its own draw. Shapes: ``b`` slices, ``c`` channels, ``h w`` pixels. Values are on
-the scale [0, 1].
+All slices of a batch are changed in a few tensor operations on the device they are
+on, each by its own draw. Values are on the scale [0, 1].
+
+Shapes: ``b`` slices, ``c`` channels, ``h w`` pixels.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class _Uniform(Protocol):
 def augment(
     images: Float[Tensor, "b c h w"], config: AugmentConfig, generator: torch.Generator
 ) -> Float[Tensor, "b c h w"]:
-    """Return the slices turned, scaled, shifted and with other contrast, field and noise.
+    """Return the slices moved, and with other contrast, brightness and noise.
 
     Args:
         generator: on the CPU, so that the draws are the same on every device.

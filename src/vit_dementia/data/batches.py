@@ -59,7 +59,7 @@ def _first_of_each(
 
 
 def class_weights(labels: Int[np.ndarray, " n"], num_classes: int) -> list[float]:
-    """Return a weight for each class, inverse to its share; their mean over slices is 1.
+    """Return a weight for each class, inverse to its share; the mean over slices is 1.
 
     A class without a slice weighs 0: nothing is learned about it.
 

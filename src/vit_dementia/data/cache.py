@@ -69,9 +69,15 @@ def pack(
     key = fingerprint([recipe, list(shape), digests])[:32]
     data, facts = folder / f"{key}.npy", folder / f"{key}.json"
     if not facts.exists():
-        causes = _fill(files, prepare, shape, data, advance)
-        write_json(facts, {"rows": len(files), "causes": causes})
-    causes = {int(row): cause for row, cause in read_json(facts)["causes"].items()}
+        with replacing(data) as aside:
+            images = open_memmap(
+                aside, mode="w+", dtype=np.uint8, shape=(len(files), *shape)
+            )
+            unread = _fill(files, prepare, images, advance)
+            images.flush()
+            del images  # Windows renames no file that is mapped
+        write_json(facts, {"rows": len(files), "causes": unread})
+    causes = dict(read_json(facts)["causes"])
     try:
         images = np.load(data, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -85,33 +91,27 @@ def pack(
 def _fill(
     files: Sequence[Path],
     prepare: Prepare,
-    shape: tuple[int, int, int],
-    data: Path,
+    images: UInt8[np.ndarray, "n c h w"],
     advance: Callable[[], object],
-) -> dict[str, str]:
-    causes: dict[str, str] = {}
-    with replacing(data) as aside:
-        images = open_memmap(
-            aside, mode="w+", dtype=np.uint8, shape=(len(files), *shape)
-        )
+) -> list[tuple[int, str]]:
+    """Prepare every file into its row; return the rows that failed and why."""
 
-        def work(row: int) -> tuple[int, str | None]:
-            try:
-                images[row] = prepare(files[row])
-            except ScanError as error:
-                return row, str(error)
-            return row, None
+    def work(row: int) -> tuple[int, str | None]:
+        try:
+            images[row] = prepare(files[row])
+        except ScanError as error:
+            return row, str(error)
+        return row, None
 
-        done = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")(
-            delayed(work)(row) for row in range(len(files))
-        )
-        for row, cause in done:
-            advance()
-            if cause is not None:
-                causes[str(row)] = cause
-        images.flush()
-        del images
-    return dict(sorted(causes.items(), key=lambda item: int(item[0])))
+    done = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")(
+        delayed(work)(row) for row in range(len(files))
+    )
+    causes = []
+    for row, cause in done:
+        advance()
+        if cause is not None:
+            causes.append((row, cause))
+    return sorted(causes)
 
 
 def _digest(file: Path) -> str:

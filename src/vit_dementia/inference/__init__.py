@@ -1,1 +1,1 @@
-
+"""A trained model and its answers."""

@@ -8,6 +8,8 @@ of them holds a path or a participant.
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +55,23 @@ def write_model_folder(
     preprocessing: SlicePreprocessing,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write the model folder; the weights last, so that a model there is a whole one."""
-    write_json(folder / PREPROCESSING, preprocessing.to_dict())
-    write_text(folder / "README.md", _card(network, classes, facts))
-    native.write(
-        folder, network, classes=classes, ordered=ordered, training=dict(facts)
-    )
+    """Write the model folder whole: a crash leaves the one before, or none, no mixture."""
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    try:
+        native.save(
+            network.state_dict(),
+            network.architecture,
+            classes,
+            aside,
+            training={"ordered": ordered, **facts},
+        )
+        write_json(aside / PREPROCESSING, preprocessing.to_dict())
+        write_text(aside / "README.md", _card(network, classes, facts))
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.replace(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_model_folder(path: Path) -> SavedModel:
@@ -68,17 +81,18 @@ def read_model_folder(path: Path) -> SavedModel:
         CheckpointError: if a piece is missing, damaged or of another format.
     """
     folder = find_model_folder(path)
-    saved = native.read(folder)
-    if saved.classes is None:
-        raise CheckpointError(f"{folder}: names no classes; needs a model trained here")
+    weights = native.read(folder)
+    config = read_json(folder / native.CONFIG, CheckpointError)
     settings = read_json(folder / PREPROCESSING, CheckpointError)
+    assert weights.classes is not None  # native.read needs a name for each output
+    training = dict(config.get("training", {}))
     return SavedModel(
-        network=saved.model().eval(),
-        classes=saved.classes,
-        ordered=saved.ordered,
+        network=weights.build().eval(),
+        classes=weights.classes,
+        ordered=bool(training.pop("ordered", False)),
         preprocessing=SlicePreprocessing.from_dict(settings),
-        facts=saved.training,
-        sha256=saved.sha256,
+        facts=training,
+        sha256=config["sha256"],
     )
 
 

@@ -60,10 +60,21 @@ class Answer:
             "disclaimer": DISCLAIMER,
         }
 
+    def write(self, folder: Path) -> None:
+        """Write the tables of predictions by scan and by participant."""
+        self.predictions.write(folder / "predictions.tsv")
+        known = self._known()
+        if len(known.table):
+            known.by_participant().write(folder / "predictions_participants.tsv")
+
+    def _known(self) -> Predictions:
+        """Return the rows whose participant is known."""
+        table = self.predictions.table
+        return self.predictions.where((table.participant_id != UNKNOWN).to_numpy())
+
     def _participants(self) -> list[dict[str, Any]]:
         """Pool the scans whose participant is known by mean probability."""
-        table = self.predictions.table
-        known = self.predictions.where((table.participant_id != UNKNOWN).to_numpy())
+        known = self._known()
         if not len(known.table):
             return []
         return [
@@ -94,6 +105,11 @@ def _probabilities(row: dict[Any, Any], classes: Sequence[str]) -> dict[str, flo
     return {name: row[f"p_{name}"] for name in classes}
 
 
+def _near(path: str) -> str:
+    """Return the part of a path that a data set made: four levels, as deep as BIDS."""
+    return "/".join(Path(path).parts[-4:])
+
+
 class Predictor:
     """A trained model, ready for new scans.
 
@@ -102,7 +118,11 @@ class Predictor:
     """
 
     def __init__(
-        self, model: SavedModel, *, device: Device = "auto", precision: Precision = "auto"
+        self,
+        model: SavedModel,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
     ) -> None:
         self.model = model
         self.fabric = make_fabric(device, precision)
@@ -142,7 +162,7 @@ class Predictor:
                 bar.advance(len(chosen))
         classes = self.model.classes
         stacked = np.concatenate([*logits, np.empty((0, len(classes)), np.float32)])
-        identities = [identify(name) for name in answered]
+        identities = [identify(_near(name)) for name in answered]
         predictions = Predictions.from_arrays(
             classes,
             participant_ids=[who.participant_id for who in identities],

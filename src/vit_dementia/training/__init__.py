@@ -1,1 +1,1 @@
-
+"""From settings to a finished run folder."""

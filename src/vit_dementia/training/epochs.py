@@ -25,7 +25,7 @@ from vit_dementia.training.checkpoint import Progress
 from vit_dementia.training.history import EpochRecord, read_history, write_history
 from vit_dementia.training.loop import Batch, Objective, Step, classify, fit
 from vit_dementia.training.material import Material
-from vit_dementia.training.optimizer import make_optimizer
+from vit_dementia.training.optimizer import learning_rate_at, make_optimizer
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.training.tracking import Tracker
 from vit_dementia.training.validation import Best, HeldOut, score_held_out
@@ -127,7 +127,7 @@ class Training:
             optimizer,
             settings,
             fabric=self.fabric,
-            num_steps=self._num_batches * settings.epochs,
+            num_steps=self._num_steps,
             seed=self.config.seed,
         )
         saved = clock = time.monotonic()
@@ -180,6 +180,10 @@ class Training:
     def _num_batches(self) -> int:
         """Batches of one epoch: the same for all."""
         return -(-len(self._order(0)) // self.config.train.batch_size)
+
+    @property
+    def _num_steps(self) -> int:
+        return self._num_batches * self.config.train.epochs
 
     def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """Yield the batches of an epoch from step ``start`` of the run on."""
@@ -257,15 +261,17 @@ class Training:
         test = None
         if self.config.train.watch_test:
             test = score_held_out(wrapped, self.material, "test", self.fabric)
+        last = self._num_batches * (epoch + 1) - 1
         return EpochRecord(
             epoch=epoch + 1,
+            learning_rate=learning_rate_at(last, self._num_steps, self.config.train),
             train_loss=tally.loss / tally.num_slices,
             train_accuracy=tally.num_correct / tally.num_slices,
-            val_loss=val and val.loss,
-            val_accuracy=val and val.accuracy,
-            val_balanced_accuracy=val and val.balanced_accuracy,
-            test_loss=test and test.loss,
-            test_accuracy=test and test.accuracy,
+            val_loss=val.loss if val else None,
+            val_accuracy=val.accuracy if val else None,
+            val_balanced_accuracy=val.balanced_accuracy if val else None,
+            test_loss=test.loss if test else None,
+            test_accuracy=test.accuracy if test else None,
             images_per_second=round(tally.num_slices / max(tally.seconds, 1e-9), 2),
             seconds=round(tally.seconds, 3),
         )

@@ -1,1 +1,1 @@
-
+"""What combines rooms: evaluate, cross-validate, report, demo."""

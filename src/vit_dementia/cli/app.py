@@ -1,0 +1,100 @@
+"""The command ``vit-dementia``: parse, call, print, leave with an honest exit code.
+
+0 done; 1 a bug of ours; 2 bad input, usage or environment; 3 done, and the answer is
+no; 130 and 143 interrupted. What a program reads goes to stdout, what a person reads to
+stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+from cyclopts.config import Dict
+
+from vit_dementia import DISCLAIMER, __version__, recipes
+from vit_dementia.cli.terminal import escaped
+from vit_dementia.errors import ConfigError, VitDementiaError
+
+app = App(
+    name="vit-dementia",
+    version=__version__,
+    help="Vision Transformers for early dementia detection from brain MRI.\n\n"
+    f"{DISCLAIMER}\n\nStart with: vit-dementia demo",
+    help_flags=["--help", "-h"],
+)
+# By name, so that no verb is imported before it is called.
+for _verb, _does in {
+    "demo": "Do the main job on the embedded phantoms: train, evaluate, report.",
+    "split": "Write a split file by participant.",
+    "train": "Train from scratch, or from weights.",
+    "cross-validate": "Train and score every fold of a split.",
+    "evaluate": "Score a run by participant, with intervals and floors.",
+    "predict": "Say what a model sees on new scans.",
+}.items():
+    _function = _verb.replace("-", "_")
+    app.command(f"vit_dementia.cli.{_function}:{_function}", name=_verb, help=_does)
+app.command("vit_dementia.cli.data:app", name="data", help="Make or download data.")
+app.command(
+    "vit_dementia.cli.cache:app", name="cache", help="Decoded scans on this machine."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and leave the process with its exit code."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(tokens))
+
+
+def run(tokens: Sequence[str]) -> int:
+    """Run one command; return its exit code."""
+    try:
+        app.config = _recipe_of(tokens)
+        result = app(
+            tokens, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except VitDementiaError as error:
+        return _fail(tokens, error.faults, error.exit_code)
+    except CycloptsError as error:
+        return _fail(tokens, [_one_line(str(error))], ConfigError.exit_code)
+    except KeyboardInterrupt:
+        return _fail(tokens, ["interrupted"], 128 + signal.SIGINT)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does.
+        sys.stdout = None  # nothing is left to flush
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _recipe_of(tokens: Sequence[str]) -> Dict | None:
+    """Return what --recipe sets, to lie between the defaults and the command line."""
+    for position, token in enumerate(tokens):
+        name, equals, value = token.partition("=")
+        if name == "--recipe" and (equals or position + 1 < len(tokens)):
+            chosen = value if equals else tokens[position + 1]
+            settings = recipes.read_recipe(chosen)
+            return Dict(settings, source=f"recipe {chosen}", use_commands_as_keys=False)
+    return None
+
+
+def _fail(tokens: Sequence[str], faults: Sequence[str], code: int) -> int:
+    """Tell every fault on a line of its own, or as one JSON document if asked for."""
+    for fault in faults:
+        print(escaped(f"vit-dementia: {fault}"), file=sys.stderr)
+    if "--json" in tokens:
+        print(json.dumps({"error": {"faults": list(faults), "exit_code": code}}))
+    return code
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)

@@ -1,0 +1,76 @@
+"""Options that many verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortOptions:
+    """How a folder or table of scans is read."""
+
+    participants: Path | None = None
+    """table that says who is on which scan: columns path,participant_id"""
+    columns: str | None = None
+    """other names of columns: participant_id=subject,label=kaggle_class"""
+    label_column: str | None = None
+    """column with the label [default: label, diagnosis or cdr]"""
+    label_map: str | None = None
+    """labels renamed or merged: OLD=NEW,OLD=NEW"""
+    classes: str | None = None
+    """the classes in order, first the healthy one: A,B,C [default: by severity]"""
+
+
+def read_cohort(data: Path, options: CohortOptions) -> Cohort:
+    """Read the scans of a folder or table.
+
+    Raises:
+        DataError: if the data are not what is needed; every fault is listed.
+    """
+    return Cohort.from_path(
+        data,
+        participants=options.participants,
+        columns=_pairs("--columns", options.columns),
+        label_column=options.label_column,
+        label_map=_pairs("--label-map", options.label_map),
+        classes=names_in(options.classes),
+    )
+
+
+def _pairs(flag: str, text: str | None) -> dict[str, str] | None:
+    """Read A=B,C=D."""
+    if text is None:
+        return None
+    pairs = [item.partition("=") for item in text.split(",")]
+    wrong = [left for left, equals, right in pairs if not (left and equals and right)]
+    if wrong:
+        raise ConfigError(f"{flag}: found {text!r}; needs A=B,C=D")
+    return {left.strip(): right.strip() for left, _, right in pairs}
+
+
+def names_in(text: str | None) -> tuple[str, ...] | None:
+    """Read A,B,C; None stays None."""
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def new_folder(out: Path | None, verb: str) -> Path:
+    """Return --out, or runs/<time>-<verb> where nothing is yet."""
+    if out is not None:
+        return out
+    name = f"{datetime.now():%Y%m%d-%H%M%S}-{verb}"
+    return _first_free(
+        Path("runs") / (name + suffix)
+        for suffix in ("", *map("-{}".format, range(2, 99)))
+    )
+
+
+def _first_free(paths: Iterable[Path]) -> Path:
+    return next(path for path in paths if not path.exists())

@@ -1,0 +1,70 @@
+"""``vit-dementia predict``."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Any
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.cli.terminal import say, watch_for_people
+from vit_dementia.inference.compute import Device
+
+
+def predict(
+    run: Path,
+    /,
+    *scans: Path,
+    json: bool = False,
+    out: Path | None = None,
+    device: Device = "auto",
+) -> int:
+    """Say what a model sees on new scans, by scan and by participant.
+
+    Example: vit-dementia predict runs/first scan.png --json
+
+    Args:
+        run: run folder, or its model folder.
+        scans: images, or folders of them.
+        json: print one JSON document on stdout.
+        out: also write predictions.tsv and predictions_participants.tsv here.
+        device: where to compute.
+
+    Returns:
+        0 if every scan was answered, 3 if some were refused, 2 if none could be read.
+    """
+    from vit_dementia.data.images import images_in
+    from vit_dementia.inference.predictor import Predictor
+
+    files = images_in(scans)
+    answer = Predictor.load(run, device=device)(files, watch=watch_for_people())
+    for path, cause in answer.refused.items():
+        say(f"refused: {path}: {cause}")
+    document = answer.to_dict()
+    if json:
+        print(json_module.dumps(document, indent=2, allow_nan=False))
+    else:
+        _tell(document)
+    if out is not None:
+        answer.write(out)
+        say(f"written: {out}")
+    if not answer.refused:
+        return 0
+    return 3 if len(answer.predictions.table) else 2
+
+
+def _tell(document: dict[str, Any]) -> None:
+    """Print the answers as lines of tab-separated text."""
+    answered = [result for result in document["results"] if result["probabilities"]]
+    for result in answered:
+        print(result["path"], result["predicted"], _shares(result), sep="\t")
+    for person in document["participants"]:
+        name = f"{person['participant_id']} ({person['num_scans']} scans)"
+        print(name, person["predicted"], _shares(person), sep="\t")
+    if reason := document["model"]["allow_leakage"]:
+        say(f"this model was trained across a leak: {reason}")
+    say(DISCLAIMER)
+
+
+def _shares(result: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {p:.3f}" for name, p in result["probabilities"].items())
