@@ -1,0 +1,40 @@
+"""When broken files are left out, and when they stop the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vit_dementia.errors import DataError
+
+MOST_UNREADABLE = 0.05  # share of all scans; above it the data are not what they seem
+
+
+def refuse_too_many(
+    problems: Sequence[str], num_scans: int, *, lost: Sequence[str] = ()
+) -> None:
+    """Pass if the rest is still the data set that was meant, else list every problem.
+
+    Args:
+        problems: one line for each scan that cannot be used.
+        num_scans: all scans, those with problems included.
+        lost: what no scan is left of, as words.
+
+    Raises:
+        DataError: if more than 5 % of the scans are unusable or something is lost.
+
+    >>> refuse_too_many(["a.png: empty"], 20)
+    >>> refuse_too_many(["a.png: empty"], 19)
+    Traceback (most recent call last):
+        ...
+    vit_dementia.errors.DataError: 1 of 19 scans cannot be used (5.3 %); at most 5 % are left out; mend or remove them
+    a.png: empty
+    """  # noqa: E501 - the message is one line
+    faults = [f"no usable scan is left of {what}" for what in lost]
+    if len(problems) > MOST_UNREADABLE * num_scans:
+        share = 100 * len(problems) / num_scans
+        faults.append(
+            f"{len(problems)} of {num_scans} scans cannot be used ({share:.1f} %); "
+            f"at most {100 * MOST_UNREADABLE:g} % are left out; mend or remove them"
+        )
+    if faults:
+        raise DataError.of([*faults, *problems])
