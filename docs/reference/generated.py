@@ -1,6 +1,7 @@
-"""Write the reference pages that the program itself can tell: cli.md and config.md.
+"""Write the pages that need no author: cli.md and config.md from the program itself.
 
 A hook of mkdocs; the pages exist in the built site only, so that they cannot grow old.
+The habit files at the root of the repository become pages in the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import re
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -18,12 +20,30 @@ from mkdocs.structure.files import File, Files
 
 from vit_dementia import config
 
+PAGES_OF_THE_ROOT = (
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+)
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages to the site."""
-    for name, text in (("cli.md", command_line()), ("config.md", settings())):
-        files.append(File.generated(config, f"reference/{name}", content=text))
+    pages = {"reference/cli.md": command_line(), "reference/config.md": settings()}
+    root = Path(config.config_file_path).parent
+    for name in PAGES_OF_THE_ROOT:
+        pages[name.lower()] = _as_page((root / name).read_text(encoding="utf-8"))
+    for name, text in pages.items():
+        files.append(File.generated(config, name, content=text))
     return files
+
+
+def _as_page(text: str) -> str:
+    """Turn links from the root of the repository into links of the site."""
+    for name in PAGES_OF_THE_ROOT:
+        text = text.replace(f"]({name}", f"]({name.lower()}")
+    return text.replace("](docs/", "](")
 
 
 def command_line() -> str:
