@@ -1,0 +1,156 @@
+"""Tensors out of weight files, without ever running what a file says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import struct
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from vit_dementia.errors import CheckpointError
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # in a model folder
+
+# What readers raise on bytes that are not what they seem.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    safetensors.SafetensorError,
+)
+
+# What training checkpoints wrap the weights in, the better one first: an average over
+# training before the last step, DINO's teacher before its student.
+_WRAPPERS = (
+    "state_dict_ema",
+    "model_ema",
+    "teacher",
+    "state_dict",
+    "model",
+    "student",
+)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the named tensors of a weight file; its kind is told by its content.
+
+    Raises:
+        CheckpointError: if the file cannot be read, or would run code.
+    """
+    try:
+        kind = _kind_of(path)
+        if kind == "npz":
+            return _read_npz(path)
+        if kind == "safetensors":
+            return safetensors.torch.load_file(path)
+        return unwrapped(_read_torch(path), path)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: refused, because it is a pickle that would run code when opened,"
+            f" or is damaged ({reason}); needs a file of tensors only; ask its author"
+            " for .safetensors"
+        ) from error
+    except _DAMAGE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{path}: cannot be read as weights ({reason}); needs a whole .safetensors,"
+            " .pth or .npz file; fetch or copy it again"
+        ) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the texts in the header of a safetensors file; empty for other kinds."""
+    if _kind_of(path) != "safetensors":
+        return {}
+    with safetensors.safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+def _kind_of(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(path) as archive:
+            is_npz = all(name.endswith(".npy") for name in archive.namelist())
+        return "npz" if is_npz else "torch"
+    if head[8:9] == b"{":  # after the length of the header comes its JSON
+        return "safetensors"
+    return "torch"
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    with np.load(path, allow_pickle=False) as archive:
+        try:
+            return {name: torch.from_numpy(archive[name]) for name in archive.files}
+        except (ValueError, TypeError) as error:
+            raise pickle.UnpicklingError(str(error)) from error
+
+
+def _read_torch(path: Path) -> Any:
+    # Training scripts store their settings as a Namespace: attributes, never code.
+    with (
+        torch.serialization.safe_globals([argparse.Namespace]),
+        warnings.catch_warnings(),
+    ):
+        # A pickle by another hand than torch's: read if it holds only tensors.
+        warnings.filterwarnings("ignore", "Detected pickle protocol")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def unwrapped(content: Any, where: object) -> dict[str, Tensor]:
+    """Return the state dict inside a training checkpoint.
+
+    >>> unwrapped({"epoch": 3, "model": {"w": torch.zeros(1)}}, "a.pth")
+    {'w': tensor([0.])}
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    while isinstance(content, Mapping):
+        if any(isinstance(value, Tensor) for value in content.values()):
+            return {k: v for k, v in content.items() if isinstance(v, Tensor)}
+        inner = [content[key] for key in _WRAPPERS if content.get(key) is not None]
+        if not inner:
+            break
+        content = inner[0]
+    raise CheckpointError(
+        f"{where}: holds no named tensors (found {type(content).__name__}); needs a"
+        " state dict, alone or under one of " + ", ".join(_WRAPPERS)
+    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one if there is no file.
+
+    Raises:
+        CheckpointError: if the file is there and is no JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: needs a JSON object, found {content!r:.40}")
+    return content

@@ -1,0 +1,79 @@
+"""Parameter names of one library into those of another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from vit_dementia.errors import CheckpointError
+from vit_dementia.models.variants import Architecture
+
+SUFFIX = r"(\.weight|\.bias)?"
+
+
+def renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Rename whole names; ``{i}`` is any number; ``.weight`` and ``.bias`` stay.
+
+    Names that are not in the table are left alone, so that they are reported later.
+
+    >>> import torch
+    >>> list(renamed({"layer_3.ln.bias": torch.ones(1)}, {"layer_{i}.ln": "{i}.norm"}))
+    ['3.norm.bias']
+    """
+    patterns = [
+        (re.compile(re.escape(old).replace(r"\{i\}", r"(\d+)") + SUFFIX), new)
+        for old, new in names.items()
+    ]
+    out = {}
+    for name, value in state.items():
+        out[_renamed(name, patterns)] = value
+    return out
+
+
+def _renamed(name: str, patterns: list[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, new in patterns:
+        if match := pattern.fullmatch(name):
+            *numbers, suffix = match.groups()
+            return new.format(i=numbers[0] if numbers else "") + (suffix or "")
+    return name
+
+
+def reversed_names(names: Mapping[str, str]) -> dict[str, str]:
+    """Turn a table of names round; where several lead to one, the first counts.
+
+    >>> reversed_names({"a": "x", "b": "x", "c": "y"})
+    {'x': 'a', 'y': 'c'}
+    """
+    out: dict[str, str] = {}
+    for old, new in names.items():
+        out.setdefault(new, old)
+    return out
+
+
+def refuse_inexpressible(
+    architecture: Architecture, layout: str, **only: object
+) -> None:
+    """Refuse a network that a layout has no words for, naming each feature.
+
+    Args:
+        architecture: of the network to write.
+        layout: its name, for the message.
+        only: the one value (or a tuple of values) a field may have in this layout.
+
+    Raises:
+        CheckpointError: if a field has another value.
+    """
+    faults = []
+    for name, allowed in only.items():
+        value = getattr(architecture, name)
+        values = allowed if isinstance(allowed, tuple) else (allowed,)
+        if value not in values:
+            needed = " or ".join(repr(v) for v in values)
+            faults.append(f"{name} is {value!r}, {layout} knows only {needed}")
+    if faults:
+        raise CheckpointError(
+            f"{layout}: cannot express this network: {'; '.join(faults)}; choose"
+            " another format, such as native"
+        )

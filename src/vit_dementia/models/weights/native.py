@@ -1,0 +1,116 @@
+"""Our own model folder: ``model.safetensors`` and ``config.json``, checked by hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import safetensors.torch
+from torch import Tensor
+
+from vit_dementia.errors import CheckpointError
+from vit_dementia.files import replacing, sha256_of, write_json
+from vit_dementia.models.positions import Rule
+from vit_dementia.models.variants import Architecture
+from vit_dementia.models.weights.containers import read_config, read_tensors
+from vit_dementia.models.weights.record import Weights, refuse_unfit
+
+FORMAT = "vit-dementia-model"
+VERSION = 1
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def save(
+    state: Mapping[str, Tensor],
+    architecture: Architecture,
+    classes: Sequence[str],
+    folder: Path,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    rule: Rule = "bicubic-antialias",
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the weights and what is needed to use them; other files there stay.
+
+    The weights come first: a folder whose ``config.json`` is there and names their hash
+    is whole.
+
+    Raises:
+        CheckpointError: if weights, architecture and classes do not belong together.
+    """
+    refuse_unfit(state, architecture, folder)
+    if architecture.num_classes != len(classes):
+        raise CheckpointError(
+            f"{folder}: {architecture.num_classes} outputs and {len(classes)} classes;"
+            " needs a name for each output"
+        )
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
+    with replacing(folder / WEIGHTS) as aside:
+        safetensors.torch.save_file(tensors, aside, metadata={"format": "pt"})
+    content = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "architecture": architecture.to_dict(),
+        "classes": list(classes),
+        "mean": None if mean is None else list(mean),
+        "std": None if std is None else list(std),
+        "position_rule": rule,
+        "sha256": sha256_of(folder / WEIGHTS),
+        "training": dict(training or {}),
+    }
+    write_json(folder / CONFIG, content)
+
+
+def recognize(config: Mapping[str, Any]) -> bool:
+    """Say whether a ``config.json`` is that of our own folder."""
+    return config.get("format") == FORMAT
+
+
+def read(folder: Path) -> Weights:
+    """Read our own folder.
+
+    Raises:
+        CheckpointError: if it is damaged, incomplete or of another version.
+    """
+    config = read_config(folder / CONFIG)
+    where = folder / CONFIG
+    if config.get("format") != FORMAT or config.get("format_version") != VERSION:
+        raise CheckpointError(
+            f"{where}: found format {config.get('format')!r} version"
+            f" {config.get('format_version')!r}; needs {FORMAT!r} version {VERSION}"
+        )
+    needed = ("architecture", "classes", "mean", "std", "position_rule", "sha256")
+    if missing := [key for key in needed if key not in config]:
+        raise CheckpointError(f"{where}: lacks {', '.join(missing)}")
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder}: needs {WEIGHTS} beside {CONFIG}")
+    found = sha256_of(folder / WEIGHTS)
+    if found != config["sha256"]:
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: its SHA-256 begins {found[:12]}, {CONFIG} says"
+            f" {str(config['sha256'])[:12]}; the file was changed or damaged; copy the"
+            " whole folder again"
+        )
+    if config["position_rule"] not in get_args(Rule):
+        raise CheckpointError(
+            f"{where}: unknown position_rule {config['position_rule']!r}"
+        )
+    architecture = Architecture.from_dict(config["architecture"])
+    if len(config["classes"]) != architecture.num_classes:
+        raise CheckpointError(
+            f"{where}: {architecture.num_classes} outputs and"
+            f" {len(config['classes'])} classes; needs a name for each output"
+        )
+    state = read_tensors(folder / WEIGHTS)
+    refuse_unfit(state, architecture, folder / WEIGHTS)
+    return Weights(
+        state=state,
+        architecture=architecture,
+        classes=tuple(config["classes"]),
+        mean=None if config["mean"] is None else tuple(config["mean"]),
+        std=None if config["std"] is None else tuple(config["std"]),
+        layout="native",
+        rule=config["position_rule"],
+    )
