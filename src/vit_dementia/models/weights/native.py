@@ -37,6 +37,16 @@ def save(
     The weights come first: a folder whose ``config.json`` is there and names their hash
     is whole.
 
+    Args:
+        state: under timm's names.
+        architecture: of the network they belong to.
+        classes: what the outputs stand for, in order.
+        folder: to write into.
+        mean: of each input channel, as the network wants them normalized.
+        std: of each input channel.
+        rule: to resize these positions by.
+        training: what else is known of the weights, kept under ``training``.
+
     Raises:
         CheckpointError: if weights, architecture and classes do not belong together.
     """

@@ -22,6 +22,7 @@ def folder(small, tmp_path):
         mean=(0.5,) * 3,
         std=(0.25,) * 3,
         rule="dino",
+        training={"seed": 3},
     )
     return tmp_path / "model"
 
@@ -33,6 +34,7 @@ def test_a_folder_reopens_bit_for_bit(folder, small, images) -> None:
     assert (weights.mean, weights.std) == ((0.5,) * 3, (0.25,) * 3)
     assert (weights.layout, weights.rule) == ("native", "dino")
     assert weights.architecture == model.architecture
+    assert json.loads((folder / "config.json").read_text())["training"] == {"seed": 3}
     for source in (folder, folder.parent, folder / "model.safetensors"):
         again = load_model(source).eval()
         assert torch.equal(again(images), model(images))
