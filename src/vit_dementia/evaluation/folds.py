@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Shaped
 from vit_dementia.evaluation import weighted
 from vit_dementia.evaluation.metrics import UndefinedScoreError
 
-CONDITIONAL = "within folds, conditional on the trained models"
+CONDITIONAL = "conditional on the trained models"
 
 
 def auroc_within_folds(

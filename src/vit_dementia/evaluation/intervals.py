@@ -1,10 +1,10 @@
 """Two-sided intervals for scores, by resampling participants or in closed form.
 
 People are drawn, never scans: a participant's scans come and go together. A score that
-depends on prevalence is resampled over everybody (``stratified=False``), one that does
-not (AUROC, sensitivity, specificity, their means) within each class, as those studies
-fix who was recruited. Wilson (1927) for proportions; DeLong et al. (1988) on the logit
-scale, Newcombe (2006, method 5) and BCa (Efron 1987) for AUROC.
+depends on prevalence is resampled over everybody; one that does not (AUROC,
+sensitivity, specificity, balanced accuracy) within the classes. Wilson (1927) for
+proportions; DeLong et al. (1988) on the logit scale, Newcombe (2006, method 5) and BCa
+(Efron 1987) for AUROC.
 
 Shapes: n rows, p participants, b resamples.
 """
@@ -174,7 +174,7 @@ def percentile(replicates: Replicates, *, level: float = LEVEL) -> Interval:
     """Return the middle ``level`` of the resampled scores."""
     defined = _defined(replicates)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), "bootstrap over participants (percentile)")
+    return Interval(float(low), float(high), "percentile bootstrap")
 
 
 def bca(
@@ -188,7 +188,7 @@ def bca(
     z = bias + _z(level) * np.array([-1, 1])
     share = special.ndtr(bias + z / (1 - _acceleration(kernel, people) * z))
     low, high = np.quantile(defined, share)
-    return Interval(float(low), float(high), "bootstrap over participants (BCa)")
+    return Interval(float(low), float(high), "BCa bootstrap")
 
 
 def _acceleration(kernel: Kernel, people: People) -> float:
@@ -212,7 +212,7 @@ def _acceleration(kernel: Kernel, people: People) -> float:
     return float(np.sum((influence / n) ** 3) / squares**1.5 / 6)
 
 
-def _defined(replicates: Replicates) -> Replicates:
+def _defined(replicates: Replicates) -> Float[np.ndarray, " defined"]:
     undefined = np.isnan(replicates)
     if undefined.mean() > _MOST_UNDEFINED:
         share = f"{undefined.mean():.0%}"

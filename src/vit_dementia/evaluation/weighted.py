@@ -42,7 +42,7 @@ def balanced_accuracy(confusion: Confusions, classes: Classes) -> Batch:
     """Return the mean recall over those of ``classes`` that have rows."""
     right = np.diagonal(confusion, axis1=1, axis2=2)
     recall = ratio(right, confusion.sum(axis=2))
-    return _mean_of_defined(recall[:, classes])
+    return mean_of_defined(recall[:, classes])
 
 
 def macro_f1(confusion: Confusions, classes: Classes) -> Batch:
@@ -50,7 +50,7 @@ def macro_f1(confusion: Confusions, classes: Classes) -> Batch:
     right = np.diagonal(confusion, axis1=1, axis2=2)
     true, told = confusion.sum(axis=2), confusion.sum(axis=1)
     f1 = np.where(true > 0, ratio(2 * right, true + told), np.nan)
-    return _mean_of_defined(f1[:, classes])
+    return mean_of_defined(f1[:, classes])
 
 
 def matthews_correlation(confusion: Confusions) -> Batch:
@@ -131,7 +131,7 @@ def macro_auroc(
 ) -> Batch:
     """Return the mean over ``classes`` of the AUROC of that class against the rest."""
     each = [auroc(label == c, probability[:, c], weights) for c in classes]
-    return _mean_of_defined(np.stack(each, axis=1))
+    return mean_of_defined(np.stack(each, axis=1))
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -145,6 +145,16 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=empty, where=whole != 0)
 
 
+def mean_of_defined(values: Float[np.ndarray, "b c"]) -> Batch:
+    """Return the mean of each row's numbers that are not NaN; NaN if none is.
+
+    >>> mean_of_defined(np.array([[1.0, np.nan, 2.0], [np.nan] * 3]))
+    array([1.5, nan])
+    """
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
+
+
 def _by_rising_score(
     is_positive: Mask, score: Scores, weights: Weights
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -155,8 +165,3 @@ def _by_rising_score(
     positive = np.add.reduceat(sorted_weights * sorted_positive, starts, axis=1)
     negative = np.add.reduceat(sorted_weights * ~sorted_positive, starts, axis=1)
     return positive, negative
-
-
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    defined = ~np.isnan(values)
-    return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))

@@ -1,0 +1,101 @@
+"""Labeled rows to score: what was told, what is true, whose they are.
+
+Shapes: n rows, k classes, c of them with enough participants, b weightings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from vit_dementia.evaluation import weighted
+from vit_dementia.evaluation.folds import weighted_auroc_within_folds
+from vit_dementia.evaluation.intervals import People
+
+FEWEST = 2  # participants of a class before anything is said about it
+THRESHOLD = 0.5  # a row is called positive when its score is above it
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labeled rows, their participants, and which classes count as positive."""
+
+    classes: tuple[str, ...]
+    label: Int[np.ndarray, " n"]
+    probability: Float[np.ndarray, "n k"]
+    predicted: Int[np.ndarray, " n"]
+    participant: Shaped[np.ndarray, " n"]
+    num_scans: Int[np.ndarray, " n"]  # pooled into each row
+    positive: tuple[str, ...]
+    ordered: bool = True  # whether the classes are in order of severity
+    fold: Shaped[np.ndarray, " n"] | None = None
+
+    @cached_property
+    def is_positive(self) -> Bool[np.ndarray, " n"]:
+        """Say which rows belong to a positive class."""
+        return np.isin(self.label, self._positive_columns)
+
+    @cached_property
+    def score(self) -> Float[np.ndarray, " n"]:
+        """Return the probability of all positive classes together."""
+        return self.probability[:, self._positive_columns].sum(axis=1)
+
+    @cached_property
+    def flagged(self) -> Bool[np.ndarray, " n"]:
+        """Say which rows are called positive."""
+        return self.score > THRESHOLD
+
+    @cached_property
+    def enough(self) -> Int[np.ndarray, " c"]:
+        """Return the classes with enough participants to be averaged over."""
+        return np.flatnonzero(np.array(self.people_by_class) >= FEWEST)
+
+    @cached_property
+    def people_by_class(self) -> tuple[int, ...]:
+        """Count the participants who have rows of each class."""
+        classes = range(len(self.classes))
+        return tuple(self.people_of(self.label == c) for c in classes)
+
+    @property
+    def one_row_each(self) -> bool:
+        """Say whether every row is another participant."""
+        return len(np.unique(self.participant)) == len(self.participant)
+
+    def people_of(self, rows: Bool[np.ndarray, " n"]) -> int:
+        """Count the participants of some rows."""
+        return len(np.unique(self.participant[rows]))
+
+    def people(self, strata: Shaped[np.ndarray, " n"] | None) -> People:
+        """Say who is drawn: within folds, and within ``strata`` where given."""
+        groups = np.zeros_like(self.label) if strata is None else strata
+        return People.of(
+            self.participant.tolist(), list(zip(self._folds, groups, strict=True))
+        )
+
+    def confusions(
+        self, weights: Float[np.ndarray, "b n"]
+    ) -> Float[np.ndarray, "b k k"]:
+        """Return confusion matrices under many weightings."""
+        return weighted.confusions(
+            self.label, self.predicted, weights, num_classes=len(self.classes)
+        )
+
+    def auroc(
+        self,
+        is_positive: Bool[np.ndarray, " n"],
+        score: Float[np.ndarray, " n"],
+        weights: Float[np.ndarray, "b n"],
+    ) -> Float[np.ndarray, " b"]:
+        """Return AUROC under many weightings, comparing only within a fold."""
+        return weighted_auroc_within_folds(is_positive, score, self._folds, weights)
+
+    @property
+    def _folds(self) -> np.ndarray:
+        return np.zeros_like(self.label) if self.fold is None else self.fold
+
+    @property
+    def _positive_columns(self) -> list[int]:
+        return [self.classes.index(name) for name in self.positive]

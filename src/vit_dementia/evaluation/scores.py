@@ -1,0 +1,245 @@
+"""The content of ``metrics.json``: every score, on whom, how sure, and beside what.
+
+::
+
+    {"format": 1, "classes": [...], "participants_known": true, "notes": [...],
+     "endpoint": {"positive": [...], "negative": [...], "words": "B or C against A"},
+     "threshold": "...", "pooling": "...",
+     "by_participant": {"n_participants", "n_images", "scores": {name: entry},
+                        "auroc_delong": entry, "auroc_pooled_over_folds": entry,
+                        "by_class": {class: {"n_participants", "n_images",
+                                             "sensitivity": entry, "auroc": entry}},
+                        "confusion_matrix": [[...], ...]},   # true down, told across
+     "by_image": {the same},
+     "floors": {name: {score name: entry}},
+     "above_floor": {"auroc": {"floor": name, "difference": entry,
+                               "verdict": "above the floor"}, ...},
+     "disclaimer": "Research use only: ..."}
+
+An entry is that of ``entries``. ``by_participant``, and the counts of participants, are
+null where participants are not known; floors are then compared by image.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.errors import ConfigError
+from vit_dementia.evaluation import intervals
+from vit_dementia.evaluation.above_floor import compare_with_floors
+from vit_dementia.evaluation.entries import entry, entry_of
+from vit_dementia.evaluation.measures import MEASURES, measures_of_class
+from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
+from vit_dementia.evaluation.rows import THRESHOLD, Rows
+
+FORMAT = 1
+BY_IMAGE_ONLY = (
+    "Scores are by image, and participants may stand on both sides: the data do not "
+    "say whose an image is."
+)
+
+
+def score(
+    predictions: Predictions,
+    *,
+    positive: Sequence[str] | None = None,
+    ordered: bool = True,
+    fold_of: Mapping[str, object] | None = None,
+    floors: Mapping[str, Predictions] | None = None,
+    leak_note: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return all scores of predictions: the content of ``metrics.json``.
+
+    Args:
+        predictions: one row per image; those without a label are counted, not scored.
+        positive: the classes to tell from the others; by default all but the first.
+        ordered: whether the classes are in order of severity (for kappa).
+        fold_of: the fold in which each participant (or, where participants are not
+            known, each path) was scored; pairs are compared within a fold only.
+        floors: predictions without a ViT for the same participants, by name.
+        leak_note: the sentence to repeat when the run was allowed to leak.
+        seed: of the resampling.
+
+    Raises:
+        ConfigError: if ``positive`` names no class, or leaves none to tell apart.
+    """
+    positive = _positive(predictions.classes, positive)
+    images = predictions.labeled()
+    known = predictions.participants_known
+    pooled = images.by_participant().labeled() if known else None
+
+    def rows_of(told: Predictions) -> Rows:
+        return _rows(told, positive, ordered=ordered, fold_of=fold_of, known=known)
+
+    unit = images if pooled is None else pooled
+    rows_of_floor = {
+        name: rows_of(_aligned(name, floor, unit))
+        for name, floor in (floors or {}).items()
+    }
+    return {
+        "format": FORMAT,
+        "classes": list(predictions.classes),
+        "participants_known": known,
+        "notes": _notes(predictions, images, pooled, leak_note),
+        "endpoint": _endpoint(predictions.classes, positive),
+        "threshold": f"positive when the probability is above {THRESHOLD}",
+        "pooling": "mean probability over a participant's images",
+        "by_participant": None
+        if pooled is None
+        else _section(rows_of(pooled), known=known, seed=seed),
+        "by_image": _section(rows_of(images), known=known, seed=seed),
+        "floors": {
+            name: {key: entry_of(m, rows, seed=seed) for key, m in MEASURES.items()}
+            for name, rows in rows_of_floor.items()
+        },
+        "above_floor": compare_with_floors(rows_of(unit), rows_of_floor, seed=seed),
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def _positive(
+    classes: tuple[str, ...], wanted: Sequence[str] | None
+) -> tuple[str, ...]:
+    if wanted is None:
+        return classes[1:]
+    faults = []
+    for name in dict.fromkeys(wanted):
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, 1, cutoff=0) or classes
+            faults.append(f"positive: no class {name!r}; did you mean {near[0]!r}?")
+    if not wanted or set(wanted) >= set(classes):
+        faults.append(f"positive: name some, not none or all, of {list(classes)}")
+    if faults:
+        raise ConfigError.of(faults)
+    return tuple(name for name in classes if name in wanted)
+
+
+def _endpoint(classes: tuple[str, ...], positive: tuple[str, ...]) -> dict[str, Any]:
+    negative = tuple(name for name in classes if name not in positive)
+    return {
+        "positive": list(positive),
+        "negative": list(negative),
+        "words": f"{_either(positive)} against {_either(negative)}",
+    }
+
+
+def _either(names: tuple[str, ...]) -> str:
+    """Join names in words.
+
+    >>> _either(("A", "B", "C"))
+    'A, B or C'
+    """
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _rows(
+    told: Predictions,
+    positive: tuple[str, ...],
+    *,
+    ordered: bool,
+    fold_of: Mapping[str, object] | None,
+    known: bool,
+) -> Rows:
+    table, n = told.table, len(told.table)
+    index_of = {name: i for i, name in enumerate(told.classes)}
+    ids = table.participant_id if known else table.path
+    fold = None
+    if fold_of is not None:
+        strange = sorted(set(ids) - set(fold_of))
+        if strange:
+            raise ValueError(f"no fold is given for {strange[:5]}")
+        fold = np.array([str(fold_of[name]) for name in ids])
+    alone = np.arange(n).astype(str)  # nobody is known to own two images
+    return Rows(
+        classes=told.classes,
+        label=told.labels,
+        probability=told.probabilities,
+        predicted=np.array([index_of[name] for name in table.predicted], int),
+        participant=ids.to_numpy(dtype=str) if known else alone,
+        num_scans=table["num_scans"].to_numpy()
+        if "num_scans" in table
+        else np.ones(n, int),
+        positive=positive,
+        ordered=ordered,
+        fold=fold,
+    )
+
+
+def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:
+    """Return a floor's rows for exactly the participants (or images) of a model."""
+    if floor.classes != unit.classes:
+        raise ValueError(f"floor {name}: classes {floor.classes}, not {unit.classes}")
+    pooled = "num_scans" in unit.table
+    told = floor.by_participant() if pooled else floor
+    key = "participant_id" if pooled else "path"
+    position = {who: row for row, who in enumerate(told.table[key])}
+    missing = [who for who in unit.table[key] if who not in position]
+    if missing:
+        raise ValueError(f"floor {name}: says nothing of {missing[:5]}")
+    chosen = told.where(np.array([position[who] for who in unit.table[key]], int))
+    chosen.table["label"] = unit.table.label.to_numpy()  # the truth has one home
+    return chosen
+
+
+def _section(rows: Rows, *, known: bool, seed: int) -> dict[str, Any]:
+    """Return the scores of one unit, participants or images."""
+    everybody = np.ones(len(rows.label), bool)
+    section = {
+        "n_participants": rows.people_of(everybody) if known else None,
+        "n_images": int(rows.num_scans.sum()),
+        "scores": {k: entry_of(m, rows, seed=seed) for k, m in MEASURES.items()},
+        "by_class": {
+            name: {
+                "n_participants": rows.people_by_class[index] if known else None,
+                "n_images": int(rows.num_scans[rows.label == index].sum()),
+            }
+            | {
+                key: entry_of(measure, rows, seed=seed)
+                for key, measure in measures_of_class(index).items()
+            }
+            for index, name in enumerate(rows.classes)
+        },
+        "confusion_matrix": rows.confusions(everybody[None] * 1.0)[0]
+        .astype(int)
+        .tolist(),
+    }
+    auroc = MEASURES["auroc"]
+    if rows.fold is not None:
+        together = replace(rows, fold=None)
+        section["auroc_pooled_over_folds"] = entry_of(auroc, together, seed=seed)
+    elif rows.one_row_each:
+        section["auroc_delong"] = entry(
+            lambda: auroc.value(rows),
+            lambda: intervals.delong_logit(rows.is_positive, rows.score),
+        )
+    return section
+
+
+def _notes(
+    predictions: Predictions,
+    images: Predictions,
+    pooled: Predictions | None,
+    leak_note: str | None,
+) -> list[str]:
+    notes = [] if leak_note is None else [leak_note]
+    if pooled is None:
+        notes.append(BY_IMAGE_ONLY)
+    unlabeled = len(predictions.table) - len(images.table)
+    if unlabeled:
+        notes.append(
+            f"{unlabeled} images have no label ({UNKNOWN}) and are not scored."
+        )
+    people = images.table.participant_id.nunique()
+    if pooled is not None and len(pooled.table) < people:
+        notes.append(
+            f"{people - len(pooled.table)} participants carry different labels on "
+            "different images and are scored by image only."
+        )
+    return notes
