@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from vit_dementia.cli.terminal import say
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError
 
@@ -41,6 +42,19 @@ def read_cohort(data: Path, options: CohortOptions) -> Cohort:
         label_map=_pairs("--label-map", options.label_map),
         classes=names_in(options.classes),
     )
+
+
+def tell(cohort: Cohort) -> None:
+    """Say what was read: how many scans of whom, the classes in their order, notes."""
+    people = "participants unknown"
+    if cohort.participants_known:
+        people = f"{cohort.table['participant_id'].nunique()} participants"
+    order = "in order of severity" if cohort.ordered else "in no known order"
+    say(f"{len(cohort)} scans, {people}; classes {order}: {', '.join(cohort.classes)}")
+    for note in cohort.notes:
+        say(f"note: {note}")
+    for problem in cohort.problems:
+        say(f"left out: {problem}")
 
 
 def _pairs(flag: str, text: str | None) -> dict[str, str] | None:

@@ -33,10 +33,10 @@ def predict(
     Returns:
         0 if every scan was answered, 3 if some were refused, 2 if none could be read.
     """
-    from vit_dementia.data.images import images_in
+    from vit_dementia.data.scans import scans_in
     from vit_dementia.inference.predictor import Predictor
 
-    files = images_in(scans)
+    files = scans_in(scans)
     answer = Predictor.load(run, device=device)(files, watch=watch_for_people())
     for path, cause in answer.refused.items():
         say(f"refused: {path}: {cause}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vit_dementia.cli.options import CohortOptions, new_folder, read_cohort
+from vit_dementia.cli.options import CohortOptions, new_folder, read_cohort, tell
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
@@ -50,7 +50,7 @@ def train(
         )
     else:
         assert scans is not None
-        say(scans.sentence())
+        tell(scans)
         folder = run.train(
             scans,
             config,

@@ -115,7 +115,7 @@ def _fill(
 
 
 def _digest(file: Path) -> str:
-    """Return a hash of the content; a file that cannot be opened hashes as its absence."""
+    """Return a hash of the content; a file that cannot be opened has its own."""
     if not file.is_file():  # a pipe would block, a folder has no bytes
         return "not a file"
     try:
@@ -155,7 +155,7 @@ def entries(cache: Path | None = None) -> list[CacheEntry]:
 
 
 def clear(cache: Path | None = None) -> int:
-    """Remove every entry and leftover part; return the number of bytes that were freed."""
+    """Remove every entry and leftover part; return the number of bytes freed."""
     folder = cache or default_cache()
     freed = 0
     for pattern in ("*.json", "*.npy", ".*.part"):

@@ -26,7 +26,7 @@ def logits_of(
     preprocessing: SlicePreprocessing,
     fabric: Fabric,
     *,
-    advance: Callable[[int], object] = lambda count: None,
+    advance: Callable[[int], object] = lambda _count: None,
 ) -> Float[np.ndarray, "m k"]:
     """Return the logits of the chosen rows, in their order, in float32."""
     was_training = model.training

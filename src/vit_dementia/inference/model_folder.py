@@ -1,8 +1,8 @@
 """The folder needed to predict: weights, what they are, and how scans are prepared.
 
 ``model.safetensors`` and ``config.json`` are written and checked by
-``models.weights.native``; beside them stand ``preprocessing.json`` and a model card. None
-of them holds a path or a participant.
+``models.weights.native``; beside them stand ``preprocessing.json`` and a model card.
+None of them holds a path or a participant.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def write_model_folder(
     preprocessing: SlicePreprocessing,
     facts: Mapping[str, Any],
 ) -> None:
-    """Write the model folder whole: a crash leaves the one before, or none, no mixture."""
+    """Write the model folder whole: a crash leaves the one before or none."""
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         native.save(
@@ -130,7 +130,7 @@ def _card(
         "",
         f"- Written by vit-dementia {__version__}.",
         f"- {a.depth} blocks, width {a.embed_dim}, {a.num_heads} heads, patches of "
-        f"{'×'.join(map(str, a.patch_size))} on {'×'.join(map(str, a.image_size))} "
+        f"{' x '.join(map(str, a.patch_size))} on {' x '.join(map(str, a.image_size))} "
         f"pixels, {a.channels} channel(s).",
         f"- Classes, in the order of the logits: {json.dumps(list(classes))}.",
         "",

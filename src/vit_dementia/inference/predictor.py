@@ -24,7 +24,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of some scans; the refused ones stand apart with their cause."""
+    """What the model says of some scans, and why others were refused."""
 
     model: SavedModel
     predictions: Predictions

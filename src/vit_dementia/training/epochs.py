@@ -207,7 +207,7 @@ class Training:
             weights = class_weights(labels, len(weights))
 
         def normalize(batch: Batch) -> torch.Tensor:
-            # One draw a step, from the seed: the same whether or not the run was stopped.
+            # From seed and step alone: the same whether or not the run was stopped.
             generator = torch.Generator().manual_seed(
                 self.config.seed * 1_000_003 + batch.step
             )

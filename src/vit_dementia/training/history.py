@@ -1,4 +1,4 @@
-"""The curves of a run: one JSON line an epoch, a pickle for old notebooks, a picture."""
+"""The curves of a run: a JSON line an epoch, a pickle for notebooks, a picture."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def read_history(path: Path) -> list[EpochRecord]:
-    """Read ``history.jsonl``; a file that is not there is a run before its first epoch."""
+    """Read ``history.jsonl``; a run before its first epoch has none."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -44,7 +44,8 @@ class Objective(Protocol):
 
     def __call__(
         self, model: nn.Module, batch: Batch
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]: ...
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """Return loss and correctness (0 or 1) for each slice of the batch."""
 
 
 def fit(

@@ -26,8 +26,8 @@ def freeze(model: nn.Module, what: str, *, depth: int) -> int:
     """Stop part of the model from learning; return the number of parameters that learn.
 
     Args:
-        what: ``none``, ``backbone`` (all but the head), or ``N-blocks`` (embedding and the
-            first N blocks).
+        what: ``none``, ``backbone`` (all but the head), or ``N-blocks`` (embedding and
+            the first N blocks).
 
     Raises:
         ConfigError: if the model has fewer blocks.
@@ -48,7 +48,7 @@ def freeze(model: nn.Module, what: str, *, depth: int) -> int:
 
 
 def _layer_of(name: str, depth: int) -> int:
-    """Return 0 for the embedding, 1 for the first block, depth + 1 for norm and head."""
+    """Return 0 for the embedding, 1 for the first block, depth + 1 for the head."""
     if found := _BLOCK.match(name):
         return int(found[1]) + 1
     return depth + 1 if _HEAD.match(name) or name.startswith("norm.") else 0

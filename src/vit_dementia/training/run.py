@@ -8,7 +8,7 @@ from pathlib import Path
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split
-from vit_dementia.errors import ConfigError, DataError
+from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.epochs import Training
@@ -60,7 +60,7 @@ def resume(
     cache: Path | None = None,
     watch: Watch | None = None,
 ) -> RunFolder:
-    """Go on with a run where it stopped, to the weights it would have reached unstopped.
+    """Go on with a run where it stopped, to the weights of an unstopped one.
 
     Args:
         path: the run folder.
@@ -80,13 +80,7 @@ def resume(
             f"{path}: --resume goes on with the run's own settings; found other ones "
             f"for {', '.join(others)}; leave them out"
         )
-    known = folder.cohort()
-    if cohort is not None and cohort.fingerprint != known.fingerprint:
-        raise DataError(
-            f"{cohort.root}: these are not the scans the run began with; needs the same "
-            "files, participants and labels"
-        )
-    cohort = cohort or known
+    cohort = folder.cohort(moved_to=cohort)
     split = folder.split(cohort)
     _prepare(cohort, split, saved, cache, watch or Quiet()).run(folder)
     return folder

@@ -91,9 +91,24 @@ class RunFolder:
         """All settings of the run."""
         return recipes.from_toml(self.path / "config.toml")
 
-    def cohort(self) -> Cohort:
-        """Return the scans the run was given."""
-        return Cohort.read(self.path / "cohort.tsv")
+    def cohort(self, *, moved_to: Cohort | None = None) -> Cohort:
+        """Return the scans the run was given.
+
+        Args:
+            moved_to: the same scans, read from where they are now.
+
+        Raises:
+            DataError: if those are other scans.
+        """
+        cohort = Cohort.read(self.path / "cohort.tsv")
+        if moved_to is None:
+            return cohort
+        if moved_to.fingerprint != cohort.fingerprint:
+            raise DataError(
+                f"{moved_to.root}: these are not the scans of {self.path}; needs the "
+                "same files, participants and labels"
+            )
+        return moved_to
 
     def split(self, cohort: Cohort) -> Split:
         """Return who trains, chooses and tests, verified against the cohort."""

@@ -31,7 +31,7 @@ def patch_size_of(config: RunConfig) -> int:
             num_classes=2,
         )
         return described.patch_size[0]
-    return read_weights(_source(config.init)).architecture.patch_size[0]
+    return read_weights(Path(_source(config.init))).architecture.patch_size[0]
 
 
 def begin_model(

@@ -1,0 +1,77 @@
+"""``vit-dementia cross-validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vit_dementia.cli.options import (
+    CohortOptions,
+    names_in,
+    new_folder,
+    read_cohort,
+    tell,
+)
+from vit_dementia.cli.scores import tell_scores
+from vit_dementia.cli.terminal import watch_for_people
+from vit_dementia.config import RunConfig
+from vit_dementia.errors import ConfigError
+
+
+def cross_validate(
+    data: Path | None = None,
+    /,
+    *,
+    folds: int = 5,
+    config: Annotated[RunConfig, Parameter(name="*")] = RunConfig(),
+    cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
+    recipe: str | None = None,  # noqa: ARG001  # app.py reads it before the flags
+    split: Path | None = None,
+    positive: str | None = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    cache: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Train and test every fold by participant; score what was said out of fold.
+
+    Example: vit-dementia cross-validate data/ --folds 5 --recipe tiny
+
+    Args:
+        data: folders of images per class, or a table of them.
+        folds: how many, if no split file is given.
+        recipe: name or TOML file of settings that lie between defaults and flags.
+        split: split file with the folds, read and verified.
+        positive: classes to tell from the others: A,B [default: all but the first].
+        out: new folder [default: runs/TIME-cross-validate].
+        resume: go on with this cross-validation where it stopped.
+        cache: folder for decoded scans [default: the user's cache folder].
+        json: print metrics.json on stdout.
+    """
+    from vit_dementia.data.splits import Split
+    from vit_dementia.workflows import cross_validate as workflow
+
+    if data is None and resume is None:
+        raise ConfigError("cross-validate: found no DATA; needs a folder or table")
+    scans = None if data is None else read_cohort(data, cohort)
+    watch = watch_for_people()
+    if resume is not None:
+        folder = workflow.resume_cross_validation(
+            resume, cohort=scans, positive=names_in(positive), cache=cache, watch=watch
+        )
+    else:
+        assert scans is not None
+        tell(scans)
+        folder = workflow.cross_validate(
+            scans,
+            config,
+            out=new_folder(out, "cross-validate"),
+            folds=folds,
+            split=None if split is None else Split.read(split, scans),
+            positive=names_in(positive),
+            cache=cache,
+            watch=watch,
+        )
+    tell_scores(folder, as_json=json)
