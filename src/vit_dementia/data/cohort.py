@@ -171,6 +171,12 @@ class Cohort:
         """Whether it is known of every scan who is on it."""
         return bool((self.table["participant_id"] != UNKNOWN).all())
 
+    @property
+    def brings_split(self) -> bool:
+        """Whether the data themselves say who trains and who does not."""
+        parts = set(self.table["split"])
+        return "train" in parts and bool(parts & {"val", "test"})
+
     def unit_ids(self, unit: str) -> list[str]:
         """Return for every scan the id of what is never divided by a split.
 
