@@ -5,6 +5,7 @@ Shapes: n rows, k classes, c of them with enough participants, b weightings.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from vit_dementia.evaluation import weighted
 from vit_dementia.evaluation.folds import weighted_auroc_within_folds
 from vit_dementia.evaluation.intervals import People
+from vit_dementia.evaluation.predictions import Predictions
 
 FEWEST = 2  # participants of a class before anything is said about it
 THRESHOLD = 0.5  # a row is called positive when its score is above it
@@ -32,6 +34,43 @@ class Rows:
     positive: tuple[str, ...]
     ordered: bool = True  # whether the classes are in order of severity
     fold: Shaped[np.ndarray, " n"] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        told: Predictions,
+        *,
+        positive: Sequence[str],
+        ordered: bool = True,
+        fold_of: Mapping[str, object] | None = None,
+    ) -> Rows:
+        """Take the rows of labeled predictions, pooled by participant or not.
+
+        Where participants are not known every row counts as somebody else's, and
+        ``fold_of`` is asked for its path.
+        """
+        table, n = told.table, len(told.table)
+        ids = table.participant_id if told.participants_known else table.path
+        fold = None
+        if fold_of is not None:
+            strange = sorted(set(ids) - set(fold_of))
+            if strange:
+                raise ValueError(f"no fold is given for {strange[:5]}")
+            fold = np.array([str(fold_of[name]) for name in ids])
+        alone = np.arange(n).astype(str)
+        pooled = "num_scans" in table
+        index_of = {name: i for i, name in enumerate(told.classes)}
+        return cls(
+            classes=told.classes,
+            label=told.labels,
+            probability=told.probabilities,
+            predicted=np.array([index_of[name] for name in table.predicted], int),
+            participant=ids.to_numpy(dtype=str) if told.participants_known else alone,
+            num_scans=table["num_scans"].to_numpy() if pooled else np.ones(n, int),
+            positive=tuple(positive),
+            ordered=ordered,
+            fold=fold,
+        )
 
     @cached_property
     def is_positive(self) -> Bool[np.ndarray, " n"]:

@@ -76,7 +76,7 @@ def score(
     pooled = images.by_participant().labeled() if known else None
 
     def rows_of(told: Predictions) -> Rows:
-        return _rows(told, positive, ordered=ordered, fold_of=fold_of, known=known)
+        return Rows.of(told, positive=positive, ordered=ordered, fold_of=fold_of)
 
     unit = images if pooled is None else pooled
     rows_of_floor = {
@@ -137,39 +137,6 @@ def _either(names: tuple[str, ...]) -> str:
     'A, B or C'
     """
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _rows(
-    told: Predictions,
-    positive: tuple[str, ...],
-    *,
-    ordered: bool,
-    fold_of: Mapping[str, object] | None,
-    known: bool,
-) -> Rows:
-    table, n = told.table, len(told.table)
-    index_of = {name: i for i, name in enumerate(told.classes)}
-    ids = table.participant_id if known else table.path
-    fold = None
-    if fold_of is not None:
-        strange = sorted(set(ids) - set(fold_of))
-        if strange:
-            raise ValueError(f"no fold is given for {strange[:5]}")
-        fold = np.array([str(fold_of[name]) for name in ids])
-    alone = np.arange(n).astype(str)  # nobody is known to own two images
-    return Rows(
-        classes=told.classes,
-        label=told.labels,
-        probability=told.probabilities,
-        predicted=np.array([index_of[name] for name in table.predicted], int),
-        participant=ids.to_numpy(dtype=str) if known else alone,
-        num_scans=table["num_scans"].to_numpy()
-        if "num_scans" in table
-        else np.ones(n, int),
-        positive=positive,
-        ordered=ordered,
-        fold=fold,
-    )
 
 
 def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:

@@ -109,8 +109,8 @@ def test_bca_of_two_classes_equals_scipys_of_two_samples():
 
 
 def test_scans_of_one_participant_come_and_go_together():
-    ids = ["a"] * 5 + ["b"] * 2 + ["c"]
-    people = People.of(ids)
+    ids = np.array(["b", "a", "c", "a", "b", "a"])
+    people = People.of(ids.tolist())
     seen = []
 
     def kernel(weights):
