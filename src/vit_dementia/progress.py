@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable  # the tests check types while they run
 class Bar(Protocol):
     """One progress bar."""
 
@@ -14,6 +15,7 @@ class Bar(Protocol):
         """Move on by ``count``; ``note`` is shown beside the bar."""
 
 
+@runtime_checkable
 class Watch(Protocol):
     """Somebody who is told what goes on; the command line shows it on stderr."""
 
