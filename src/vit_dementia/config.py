@@ -151,8 +151,9 @@ class TrainConfig:
     """largest L2 norm of the whole gradient; 0: no limit"""
     label_smoothing: float = 0.0
     """share of each label spread over all classes"""
-    balance: Literal["none", "weights", "sampling"] = "weights"
-    """against unequal classes: weigh the loss, draw rare classes more often, or not"""
+    balance: Literal["none", "weights", "sampling"] = "none"
+    """against unequal classes: nothing, so that probabilities keep their meaning; weigh
+    the loss; or draw rare classes more often"""
     freeze: Annotated[str, _short("--freeze")] = "none"
     """what stays as loaded: none, backbone, or N-blocks (the first N)"""
     early_stopping: int = 0

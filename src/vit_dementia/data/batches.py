@@ -67,5 +67,7 @@ def class_weights(labels: Int[np.ndarray, " n"], num_classes: int) -> list[float
     [0.6666666666666666, 2.0]
     """
     counts = np.bincount(labels, minlength=num_classes)
-    present = np.count_nonzero(counts)
-    return [len(labels) / (present * count) if count else 0.0 for count in counts]
+    present = int(np.count_nonzero(counts))
+    return [
+        len(labels) / (present * count) if count else 0.0 for count in counts.tolist()
+    ]

@@ -217,7 +217,7 @@ class Training:
 
         return classify(
             normalize,
-            class_weights=torch.tensor(weights),
+            class_weights=torch.tensor(weights, dtype=torch.float32),
             label_smoothing=settings.label_smoothing,
         )
 

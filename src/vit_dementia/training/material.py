@@ -12,7 +12,7 @@ from jaxtyping import Int, Shaped, UInt8
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks
-from vit_dementia.data.splits import Split, from_cohort, holdout, roles
+from vit_dementia.data.splits import Split, holdout, roles, split_from_cohort
 from vit_dementia.errors import DataError
 from vit_dementia.preparation.pack import commonest_size, pack_slices
 from vit_dementia.preparation.slices import SlicePreprocessing
@@ -41,7 +41,7 @@ def make_split(cohort: Cohort, config: RunConfig) -> Split:
     """Return the split the data bring, or a new one by participant."""
     data = config.data
     if (cohort.table["split"] == "train").any():
-        return from_cohort(cohort, val=data.val, seed=config.seed)
+        return split_from_cohort(cohort, val=data.val, seed=config.seed)
     return holdout(cohort, val=data.val, test=data.test, seed=config.seed)
 
 
