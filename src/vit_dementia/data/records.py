@@ -65,17 +65,19 @@ def read_records(
     if faults:
         raise ManifestError.of(faults)
     cells: Cells = {}
+    found: list[tuple[int, str]] = []
     for ours, theirs in name_of.items():
         cells[ours] = []
         for row, cell in enumerate(table.column(theirs)):
             try:
                 value = _path(cell, root) if ours == "path" else _PARSERS[ours](cell)
             except ValueError as error:
-                faults.append(f"{table.where(row)}, column {theirs!r}: {error}")
+                found.append((row, f"column {theirs!r}: {error}"))
                 value = UNKNOWN
             cells[ours].append(value)
-    if faults:
-        raise ManifestError.of(faults)
+    if found:
+        in_order = sorted(found, key=lambda fault: fault[0])
+        raise ManifestError.of(f"{table.where(row)}, {said}" for row, said in in_order)
     return cells
 
 
