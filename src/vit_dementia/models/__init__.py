@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vit_dementia.models.create import create_model
-    from vit_dementia.models.variants import VARIANTS, Architecture, architecture
+    from vit_dementia.models.description import Architecture
+    from vit_dementia.models.variants import VARIANTS, architecture
     from vit_dementia.models.vit import VisionTransformer
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
 
 _HOME = {
     "VARIANTS": "variants",
-    "Architecture": "variants",
+    "Architecture": "description",
     "VisionTransformer": "vit",
     "architecture": "variants",
     "create_model": "create",

@@ -1,57 +1,101 @@
 """How weights begin, by the name of where the scheme comes from.
 
-``google`` is that of the paper's own code (vit_jax): Xavier-uniform matrices with
-query, key and value apart, small random MLP biases, zero class token, zero head.
+``google``
+    of the paper's own code (vit_jax): Xavier-uniform matrices with query, key and value
+    apart, small random MLP biases, zero class token and zero head.
+``timm``
+    of timm and DeiT: matrices and positions from a normal of 0.02.
+``mae``
+    of He et al. 2022 (arXiv 2111.06377): Xavier-uniform with query, key and value as
+    one matrix, patches too; a nearly zero head.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from math import sqrt
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.init import (
+    normal_,
+    trunc_normal_,
+    uniform_,
+    xavier_uniform_,
+    zeros_,
+)
 
+Scheme = Literal["google", "timm", "mae"]
 TRUNCATED_STD = 0.87962566103423978  # of N(0, 1) cut at ±2 (jax.nn.initializers)
+_CONSTANT = re.compile(r"(^|[._])norm\d?\.(weight|bias)$|\.gamma$|\.scale$")
 
 
 @torch.no_grad()
-def initialize(model: nn.Module, generator: torch.Generator | None = None) -> None:
-    """Set every parameter anew; the same generator state gives the same weights."""
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear):
-            _initialize_linear(name, module, generator)
-        elif isinstance(module, nn.Conv2d | nn.Conv3d):
-            _lecun_normal(module.weight, generator)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-    for name, parameter in model.named_parameters(recurse=False):
-        if name == "pos_embed":
-            nn.init.normal_(parameter, std=0.02, generator=generator)
-        else:  # class token
-            nn.init.zeros_(parameter)
-
-
-def _initialize_linear(
-    name: str, module: nn.Linear, generator: torch.Generator | None
+def initialize(
+    model: nn.Module,
+    scheme: Scheme = "google",
+    generator: torch.Generator | None = None,
 ) -> None:
-    kind = name.rpartition(".")[2]
-    if kind == "head":
-        nn.init.zeros_(module.weight)
-    elif kind == "qkv":  # three matrices that happen to be stored as one
-        for part in module.weight.chunk(3):
-            nn.init.xavier_uniform_(part, generator=generator)
+    """Set every parameter anew; the same generator state gives the same weights.
+
+    Norms, layer scales and temperatures begin where their classes put them.
+    """
+    fill = SCHEMES[scheme]
+    for name, parameter in model.named_parameters():
+        if not parameter.is_meta and not _CONSTANT.search(name):
+            fill(name, parameter, generator)
+
+
+def _google(name: str, value: Tensor, generator: torch.Generator | None) -> None:
+    if re.match(r"head|cls_token|dist_token", name):
+        zeros_(value)
+    elif re.search(r"fc[12]\.bias$", name) and not name.startswith("pre_logits"):
+        normal_(value, std=1e-6, generator=generator)
+    elif name.endswith("bias"):
+        zeros_(value)
+    elif re.match(r"pos_embed|reg_token", name):  # equal registers would stay equal
+        normal_(value, std=0.02, generator=generator)
+    elif value.ndim > 3 or name.startswith("pre_logits"):
+        _lecun_normal(value, generator)
+    else:  # query, key and value are three matrices that are stored as one
+        parts = 3 if "qkv." in name else 2 if "kv." in name else 1
+        for part in value.flatten(1).chunk(parts):
+            xavier_uniform_(part, generator=generator)
+
+
+def _timm(name: str, value: Tensor, generator: torch.Generator | None) -> None:
+    if re.match(r"cls_token|reg_token|dist_token", name):
+        normal_(value, std=1e-6, generator=generator)
+    elif name.endswith("bias"):
+        zeros_(value)
+    elif value.ndim > 3:
+        bound = 1 / sqrt(value[0].numel())  # torch's own for convolutions
+        uniform_(value, -bound, bound, generator=generator)
     else:
-        nn.init.xavier_uniform_(module.weight, generator=generator)
-    if kind in ("fc1", "fc2"):
-        nn.init.normal_(module.bias, std=1e-6, generator=generator)
-    elif module.bias is not None:
-        nn.init.zeros_(module.bias)
+        trunc_normal_(value, std=0.02, generator=generator)
 
 
-def _lecun_normal(kernel: torch.Tensor, generator: torch.Generator | None) -> None:
+def _mae(name: str, value: Tensor, generator: torch.Generator | None) -> None:
+    if re.match(r"\w+_token|pos_embed", name):
+        normal_(value, std=0.02, generator=generator)
+    elif name.endswith("bias"):
+        zeros_(value)
+    elif name.startswith("head"):
+        trunc_normal_(value, std=2e-5, generator=generator)
+    else:
+        xavier_uniform_(value.flatten(1), generator=generator)
+
+
+def _lecun_normal(kernel: Tensor, generator: torch.Generator | None) -> None:
     """Draw from a normal cut at two deviations, of variance 1 / (inputs of a unit)."""
     std = 1 / sqrt(kernel[0].numel()) / TRUNCATED_STD
-    nn.init.trunc_normal_(kernel, std=std, a=-2 * std, b=2 * std, generator=generator)
+    trunc_normal_(kernel, std=std, a=-2 * std, b=2 * std, generator=generator)
+
+
+SCHEMES: dict[Scheme, Callable[[str, Tensor, torch.Generator | None], None]] = {
+    "google": _google,
+    "timm": _timm,
+    "mae": _mae,
+}

@@ -1,6 +1,6 @@
-"""What may stand on a residual branch besides the layer itself.
+"""What may stand on a residual branch besides the layer itself; nothing, in the paper.
 
-Shapes: b images.
+Shapes: b images, n tokens, d width of a token.
 """
 
 from __future__ import annotations
@@ -27,3 +27,15 @@ class DropPath(nn.Module):
         shape = (branch.shape[0],) + (1,) * (branch.ndim - 1)
         keep = torch.empty(shape, dtype=branch.dtype, device=branch.device)
         return branch * keep.bernoulli_(1 - self.rate).div_(1 - self.rate)
+
+
+class LayerScale(nn.Module):
+    """Scale each channel of a branch by a learned factor (Touvron et al. 2021b)."""
+
+    def __init__(self, dim: int, start: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((dim,), start))
+
+    def forward(self, branch: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Return the scaled branch."""
+        return branch * self.gamma

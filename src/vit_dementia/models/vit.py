@@ -2,7 +2,8 @@
 
 An image becomes a sequence of patches (Eq. 1), L equal blocks rework the sequence
 (Eqs. 2 and 3), and the head reads the class token (Eq. 4). Parameters are named as in
-timm, so that public weights load.
+timm, so that public weights load. What is not in the paper is off unless the
+``Architecture`` asks for it, and lives in modules of its own.
 
 Shapes: b images, c channels, h w (or d h w) voxels along each axis, n tokens (the class
 token and N patches), d width of a token, k classes.
@@ -16,11 +17,16 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from vit_dementia.models.attention import Attention
-from vit_dementia.models.initialization import initialize
-from vit_dementia.models.residual import DropPath
-from vit_dementia.models.variants import Architecture
+from vit_dementia.models.attention import Attention, LocalityAttention
+from vit_dementia.models.description import Architecture
+from vit_dementia.models.initialization import Scheme, initialize
+from vit_dementia.models.pooling import AttentionPool, PreLogits
+from vit_dementia.models.positions import sincos_positions
+from vit_dementia.models.residual import DropPath, LayerScale
+from vit_dementia.models.resnet import HybridEmbed
+from vit_dementia.models.stems import ConvStem, ShiftedPatchEmbed
 
 
 class VisionTransformer(nn.Module):
@@ -29,26 +35,39 @@ class VisionTransformer(nn.Module):
     Args:
         architecture: what to build.
         generator: source of the first weights; torch's global one if left out.
+        scheme: how the weights begin.
+
+    Attributes:
+        architecture: what was built.
+        gradient_checkpointing: while training, compute each block again in the backward
+            pass instead of keeping its inside: less memory, a third more time.
     """
 
     def __init__(
-        self, architecture: Architecture, generator: torch.Generator | None = None
+        self,
+        architecture: Architecture,
+        generator: torch.Generator | None = None,
+        scheme: Scheme = "google",
     ) -> None:
         super().__init__()
         self.architecture = a = architecture
-        self.patch_embed = PatchEmbed(a)
-        self.cls_token = (
-            nn.Parameter(torch.empty(1, 1, a.embed_dim)) if a.class_token else None
-        )
-        num_tokens = a.num_prefix_tokens + a.num_patches
-        self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, a.embed_dim))
+        self.gradient_checkpointing = False
+        self.patch_embed = STEMS[a.stem](a)
+        self.cls_token = _tokens(int(a.class_token), a.embed_dim)
+        self.dist_token = _tokens(int(a.distilled), a.embed_dim)
+        self.reg_token = _tokens(a.num_registers, a.embed_dim)
+        self._make_positions()
         self.pos_drop = nn.Dropout(a.dropout)
         self.blocks = nn.ModuleList(Block(a, layer) for layer in range(a.depth))
-        self.norm = nn.LayerNorm(a.embed_dim, eps=a.layer_norm_eps)
-        self.head = (
-            nn.Linear(a.embed_dim, a.num_classes) if a.num_classes else nn.Identity()
+        self.norm = nn.Identity() if a.fc_norm else _layer_norm(a)
+        self.attn_pool = AttentionPool(a, Mlp(a)) if a.pooling == "map" else None
+        self.fc_norm = _layer_norm(a) if a.fc_norm else nn.Identity()
+        self.pre_logits = (
+            PreLogits(a.embed_dim, a.pre_logits) if a.pre_logits else nn.Identity()
         )
-        initialize(self, generator)
+        self.head = _head(a)
+        self.head_dist = _head(a) if a.distilled else None
+        initialize(self, scheme, generator)
 
     def forward(self, images: Float[Tensor, "b c *space"]) -> Float[Tensor, "b k"]:
         """Return the logits of every class."""
@@ -60,28 +79,61 @@ class VisionTransformer(nn.Module):
         """Return the normalized tokens after the last block, class token first."""
         z = self.embed(images)  # Eq. 1
         for block in self.blocks:
-            z = block(z)  # Eqs. 2 and 3
+            if self.gradient_checkpointing and self.training:
+                z = checkpoint(block, z, use_reentrant=False)
+            else:
+                z = block(z)  # Eqs. 2 and 3
         return self.norm(z)  # LN of Eq. 4
 
     def forward_head(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b k"]:
         """Return the logits for tokens that ``forward_features`` gave."""
-        return self.head(self.pool(z))
+        y = self.fc_norm(self.pool(z))  # Eq. 4: y = LN(z_L^0); fc_norm is off
+        logits = self.head(self.pre_logits(y))
+        if self.head_dist is not None:
+            logits = (logits + self.head_dist(z[:, 1])) / 2
+        return logits.tanh() if self.architecture.logits_tanh else logits
 
     def embed(self, images: Float[Tensor, "b c *space"]) -> Float[Tensor, "b n d"]:
-        """Eq. 1: z_0 = [x_class; x_p^1 E; x_p^2 E; ...; x_p^N E] + E_pos."""
+        """Eq. 1: z_0 = [x_class; x_p^1 E; x_p^2 E; ...; x_p^N E] + E_pos.
+
+        Raises:
+            ValueError: if the images have another size than the network was made for.
+        """
+        needed = (self.architecture.channels, *self.architecture.image_size)
+        if images.shape[1:] != needed:
+            raise ValueError(
+                f"images: found {tuple(images.shape[1:])}; this network needs"
+                f" {needed} (channels first)"
+            )
         z = self.patch_embed(images)
-        if self.cls_token is not None:
-            z = torch.cat([self.cls_token.expand(z.shape[0], -1, -1), z], dim=1)
-        return self.pos_drop(z + self.pos_embed)
+        if self.pos_embed is None:
+            z = self.with_prefix(z)
+        elif self.architecture.position_prefix:
+            z = self.with_prefix(z) + self.pos_embed  # as in the paper
+        else:
+            z = self.with_prefix(z + self.pos_embed)
+        return self.pos_drop(z)
+
+    def with_prefix(self, z: Float[Tensor, "b _ d"]) -> Float[Tensor, "b n d"]:
+        """Return the patches with the tokens that are no patch in front of them."""
+        prefix = [
+            token.expand(z.shape[0], -1, -1)
+            for token in (self.cls_token, self.dist_token, self.reg_token)
+            if token is not None
+        ]
+        return torch.cat([*prefix, z], dim=1)
 
     def pool(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
-        """Return y of Eq. 4, one vector an image: its class token, or its mean patch.
+        """Return one vector an image: its class token, or what its patches say.
 
         The mean is taken of normalized tokens, as in the paper's own code (App. D.3).
         """
         if self.architecture.pooling == "cls":
             return z[:, 0]
-        return z[:, self.architecture.num_prefix_tokens :].mean(dim=1)
+        patches = z[:, self.architecture.num_prefix_tokens :]
+        return (
+            patches.mean(dim=1) if self.attn_pool is None else self.attn_pool(patches)
+        )
 
     def attention_weights(
         self, images: Float[Tensor, "b c *space"], layers: Iterable[int] | None = None
@@ -106,6 +158,20 @@ class VisionTransformer(nn.Module):
             z = block(z)
         return found
 
+    def _make_positions(self) -> None:
+        a = self.architecture
+        num_prefix = a.num_prefix_tokens if a.position_prefix else 0
+        self.pos_embed: Tensor | None
+        if a.positions == "none":
+            self.pos_embed = None
+        elif a.positions == "learned":
+            shape = (1, num_prefix + a.num_patches, a.embed_dim)
+            self.pos_embed = nn.Parameter(torch.empty(shape))
+        else:  # tokens that are no place stand nowhere: zeros
+            table = sincos_positions(a.grid, a.embed_dim)
+            table = nn.functional.pad(table, (0, 0, num_prefix, 0))[None]
+            self.register_buffer("pos_embed", table.to(torch.get_default_dtype()))
+
 
 class PatchEmbed(nn.Module):
     """Cut the image into patches and project each to a token: the E of Eq. 1.
@@ -117,24 +183,22 @@ class PatchEmbed(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = architecture
-        self.image_shape = (a.channels, *a.image_size)
         convolution: type[Any] = nn.Conv3d if len(a.image_size) == 3 else nn.Conv2d
         self.proj = convolution(
             a.channels, a.embed_dim, kernel_size=a.patch_size, stride=a.patch_size
         )
 
     def forward(self, images: Float[Tensor, "b c *space"]) -> Float[Tensor, "b n d"]:
-        """Return one token a patch, row by row.
-
-        Raises:
-            ValueError: if the images have another size than the network was made for.
-        """
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"images: found {tuple(images.shape[1:])}; this network needs"
-                f" {self.image_shape} (channels first)"
-            )
+        """Return one token a patch, row by row."""
         return self.proj(images).flatten(2).transpose(1, 2)
+
+
+STEMS: dict[str, type[nn.Module]] = {
+    "patch": PatchEmbed,
+    "resnet": HybridEmbed,
+    "conv": ConvStem,
+    "shifted": ShiftedPatchEmbed,
+}
 
 
 class Block(nn.Module):
@@ -143,18 +207,21 @@ class Block(nn.Module):
     def __init__(self, architecture: Architecture, layer: int) -> None:
         super().__init__()
         a = architecture
-        drop_path = a.drop_path * layer / max(a.depth - 1, 1)  # linear rule
-        self.norm1 = nn.LayerNorm(a.embed_dim, eps=a.layer_norm_eps)
-        self.attn = Attention(a)
-        self.drop_path1 = DropPath(drop_path)
-        self.norm2 = nn.LayerNorm(a.embed_dim, eps=a.layer_norm_eps)
+        self.norm1 = _layer_norm(a)
+        self.attn = LocalityAttention(a) if a.locality else Attention(a)
+        self.ls1, self.drop_path1 = _branch_end(a, layer)
+        self.norm2 = _layer_norm(a)
         self.mlp = Mlp(a)
-        self.drop_path2 = DropPath(drop_path)
+        self.ls2, self.drop_path2 = _branch_end(a, layer)
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Return the tokens, each having looked at the others and then thought."""
-        z = z + self.drop_path1(self.attn(self.norm1(z)))  # Eq. 2: z' = MSA(LN(z)) + z
-        z = z + self.drop_path2(self.mlp(self.norm2(z)))  # Eq. 3: z = MLP(LN(z')) + z'
+        """Return the tokens, each having looked at the others and then thought.
+
+        Eq. 2: z'_l = MSA(LN(z_{l-1})) + z_{l-1}
+        Eq. 3: z_l = MLP(LN(z'_l)) + z'_l
+        """
+        z = z + self.drop_path1(self.ls1(self.attn(self.norm1(z))))  # Eq. 2
+        z = z + self.drop_path2(self.ls2(self.mlp(self.norm2(z))))  # Eq. 3
         return z  # noqa: RET504 (a line for each equation)
 
     def attention_weights(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b h n n"]:
@@ -177,3 +244,24 @@ class Mlp(nn.Module):
     def forward(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Return the reworked tokens."""
         return self.drop2(self.fc2(self.drop1(self.act(self.fc1(z)))))
+
+
+def _layer_norm(a: Architecture) -> nn.LayerNorm:
+    return nn.LayerNorm(a.embed_dim, eps=a.layer_norm_eps)
+
+
+def _branch_end(a: Architecture, layer: int) -> tuple[nn.Module, DropPath]:
+    drop_path = DropPath(a.drop_path * layer / max(a.depth - 1, 1))  # linear rule
+    if a.layer_scale is None:
+        return nn.Identity(), drop_path
+    return LayerScale(a.embed_dim, a.layer_scale), drop_path
+
+
+def _tokens(number: int, dim: int) -> nn.Parameter | None:
+    return nn.Parameter(torch.empty(1, number, dim)) if number else None
+
+
+def _head(a: Architecture) -> nn.Module:
+    if a.num_classes == 0:
+        return nn.Identity()
+    return nn.Linear(a.pre_logits or a.embed_dim, a.num_classes)

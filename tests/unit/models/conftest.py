@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from vit_dementia.models.variants import Architecture
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.vit import VisionTransformer
 
 SMALL = Architecture(

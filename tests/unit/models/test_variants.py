@@ -35,6 +35,11 @@ def count(variant: str, **settings) -> int:
         ("ViT-L/16", 304_326_632),
         ("ViT-L/32", 306_535_400),
         ("ViT-H/14", 632_045_800),
+        ("R+ViT-Ti/16", 6_337_704),
+        ("R26+ViT-S/32", 36_431_912),
+        ("R26+ViT-B/32", 101_383_976),
+        ("R50+ViT-B/16", 98_659_112),
+        ("R50+ViT-L/32", 328_994_856),
     ],
 )
 def test_variants_have_the_published_number_of_parameters(variant, parameters):

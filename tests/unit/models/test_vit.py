@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vit_dementia.models.attention import Attention
-from vit_dementia.models.variants import Architecture
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.vit import Block, VisionTransformer
 
 TINY = Architecture(
@@ -119,7 +119,7 @@ def test_attention_weights_are_those_of_the_forward_pass_and_rows_sum_to_one() -
     torch.testing.assert_close(last, weights[2])
     first = model.blocks[0].attn
     z = model.blocks[0].norm1(model.embed(images))
-    v = first.split_heads(first.qkv(z))[2]
+    v = first.queries_keys_values(z)[2]
     by_hand = first.proj((weights[0] @ v).transpose(1, 2).flatten(2))
     torch.testing.assert_close(by_hand, first(z))
 

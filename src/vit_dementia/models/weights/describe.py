@@ -9,7 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError, ConfigError
-from vit_dementia.models.variants import SIZES, Architecture
+from vit_dementia.models.description import Architecture
+from vit_dementia.models.variants import SIZES
 
 HEADS_OF_WIDTH = {size.embed_dim: size.num_heads for size in SIZES.values()}
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vit_dementia.files import replacing, write_json
-from vit_dementia.models.variants import Architecture
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.describe import describe
 from vit_dementia.models.weights.names import (
     refuse_inexpressible,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.models.variants import Architecture
+from vit_dementia.models.description import Architecture
 
 SUFFIX = r"(\.weight|\.bias)?"
 

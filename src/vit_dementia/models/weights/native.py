@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.files import replacing, sha256_of, write_json
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import Rule
-from vit_dementia.models.variants import Architecture
 from vit_dementia.models.weights.containers import read_config, read_tensors
 from vit_dementia.models.weights.record import Weights, refuse_unfit
 

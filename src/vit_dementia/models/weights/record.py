@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import Rule
-from vit_dementia.models.variants import Architecture
 from vit_dementia.models.vit import VisionTransformer
 
 

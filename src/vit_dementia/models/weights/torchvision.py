@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vit_dementia.models.variants import Architecture
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.describe import describe
 from vit_dementia.models.weights.names import (
     refuse_inexpressible,

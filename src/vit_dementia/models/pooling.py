@@ -1,0 +1,53 @@
+"""What may stand between the tokens and the head.
+
+Shapes: b images, n tokens, d width of a token, r width of the representation, h heads.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from vit_dementia.models.description import Architecture
+
+
+class AttentionPool(nn.Module):
+    """A learned query that gathers from all tokens (MAP: Zhai et al. 2022, 2106.04560).
+
+    Parameters are named as in timm; ``latent`` is big_vision's probe.
+    """
+
+    def __init__(self, architecture: Architecture, mlp: nn.Module) -> None:
+        super().__init__()
+        a = architecture
+        self.num_heads = a.num_heads
+        self.latent = nn.Parameter(torch.empty(1, 1, a.embed_dim))
+        self.q = nn.Linear(a.embed_dim, a.embed_dim)
+        self.kv = nn.Linear(a.embed_dim, 2 * a.embed_dim)
+        self.proj = nn.Linear(a.embed_dim, a.embed_dim)
+        self.norm = nn.LayerNorm(a.embed_dim, eps=a.layer_norm_eps)
+        self.mlp = mlp
+
+    def forward(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
+        """Return one vector an image."""
+        q = self.q(self.latent.expand(z.shape[0], -1, -1))
+        k, v = self.kv(z).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q = q.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # b h 1 c
+        heads = scaled_dot_product_attention(q, k, v)
+        y = self.proj(heads.transpose(1, 2).flatten(2))
+        y = y + self.mlp(self.norm(y))
+        return y[:, 0]
+
+
+class PreLogits(nn.Module):
+    """The dense layer and tanh of the head while pre-training (paper, Sec. 3.1)."""
+
+    def __init__(self, dim: int, representation_dim: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(dim, representation_dim)
+
+    def forward(self, y: Float[Tensor, "b d"]) -> Float[Tensor, "b r"]:
+        """Return the representation."""
+        return self.fc(y).tanh()
