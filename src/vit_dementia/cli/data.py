@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from vit_dementia.cli.terminal import say, watch_for_people
+from vit_dementia.cli.terminal import say
 
 app = App(name="data", help="Make or download data.")
 

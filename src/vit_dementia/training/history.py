@@ -113,3 +113,20 @@ def plot_curves(curves: Mapping[str, Sequence[float]], axes: Sequence[Any]) -> N
             axis.plot(epochs, curves[f"{part}_{what}"], style, label=name)
         axis.set(title=title, xlabel="Epoch")
         axis.legend()
+
+
+def plot_loss_curves(results: Mapping[str, Sequence[float]]) -> Any:
+    """Draw the curves of ``history.pkl``, or of the old scripts, in a notebook.
+
+    Args:
+        results: ``train_loss``, ``train_acc``, ``test_loss`` and ``test_acc``, one
+            number an epoch.
+
+    Returns:
+        The matplotlib figure.
+    """
+    import matplotlib.pyplot as plt  # the notebook shows what pyplot drew
+
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    plot_curves(results, axes)
+    return figure

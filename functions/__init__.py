@@ -1,0 +1,1 @@
+"""Names that notebooks of the historical project import."""
