@@ -131,6 +131,10 @@ class Rows:
         """Return AUROC under many weightings, comparing only within a fold."""
         return weighted_auroc_within_folds(is_positive, score, self._folds, weights)
 
+    def by_fold(self) -> list[Bool[np.ndarray, " n"]]:
+        """Return for each fold which rows it holds; without folds, all of them."""
+        return [self._folds == name for name in np.unique(self._folds)]
+
     @property
     def _folds(self) -> np.ndarray:
         return np.zeros_like(self.label) if self.fold is None else self.fold

@@ -108,7 +108,7 @@ def pairs_won(
     is_positive: Mask, score: Scores, weights: Weights
 ) -> tuple[Batch, Batch]:
     """Return how many (positive, negative) pairs are in order, and of how many."""
-    positive, negative = _by_rising_score(is_positive, score, weights)
+    positive, negative = by_rising_score(is_positive, score, weights)
     below = np.cumsum(negative, axis=1) - negative
     wins = (positive * (below + negative / 2)).sum(axis=1)
     return wins, positive.sum(axis=1) * negative.sum(axis=1)
@@ -116,7 +116,7 @@ def pairs_won(
 
 def auprc(is_positive: Mask, score: Scores, weights: Weights) -> Batch:
     """Return average precision: precision summed over the steps of recall."""
-    positive, negative = _by_rising_score(is_positive, score, weights)
+    positive, negative = by_rising_score(is_positive, score, weights)
     found = np.cumsum(positive[:, ::-1], axis=1)  # from the highest score down
     flagged = found + np.cumsum(negative[:, ::-1], axis=1)
     precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
@@ -155,10 +155,16 @@ def mean_of_defined(values: Float[np.ndarray, "b c"]) -> Batch:
     return ratio(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1))
 
 
-def _by_rising_score(
+def by_rising_score(
     is_positive: Mask, score: Scores, weights: Weights
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sum the weights of positives and of negatives at each distinct score."""
+) -> tuple[Float[np.ndarray, "b d"], Float[np.ndarray, "b d"]]:
+    """Return the weights of positives and of negatives at each of d distinct scores.
+
+    >>> by_rising_score(
+    ...     np.array([True, False]), np.array([0.9, 0.2]), np.ones((1, 2))
+    ... )
+    (array([[0., 1.]]), array([[1., 0.]]))
+    """
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
     sorted_weights, sorted_positive = weights[:, order], is_positive[order]

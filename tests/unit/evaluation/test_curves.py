@@ -1,0 +1,69 @@
+"""ROC and reliability curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_curve
+
+from vit_dementia.evaluation.curves import reliability, roc
+from vit_dementia.evaluation.measures import MEASURES
+from vit_dementia.evaluation.rows import Rows
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def rows_of(seed, n=60, folds=None):
+    rng = np.random.default_rng(seed)
+    label = rng.permutation(np.arange(n) % 2)
+    risk = np.clip(rng.integers(1, 20, size=n) / 20 + 0.2 * (label - 0.5), 0, 1)
+    return Rows(
+        classes=("CN", "AD"),
+        label=label,
+        probability=np.stack([1 - risk, risk], axis=1),
+        predicted=(risk > 0.5).astype(int),
+        participant=np.arange(n).astype(str),
+        num_scans=np.ones(n, int),
+        positive=("AD",),
+        fold=None if folds is None else np.arange(n) % folds,
+    )
+
+
+@settings(deadline=None, max_examples=10)
+@given(seeds)
+def test_the_curve_goes_through_scikit_learns_points(seed):
+    rows = rows_of(seed)
+    curve = roc(rows)
+    x, y, _ = roc_curve(rows.is_positive, rows.score, drop_intermediate=False)
+    np.testing.assert_allclose(curve.y, np.interp(curve.x, x, y))
+
+
+@settings(deadline=None, max_examples=10)
+@given(seeds, st.sampled_from([None, 4]))
+def test_the_area_under_the_curve_is_the_auroc(seed, folds):
+    rows = rows_of(seed, n=80, folds=folds)
+    curve = roc(rows)
+    assert np.trapezoid(curve.y, curve.x) == pytest.approx(
+        MEASURES["auroc"].value(rows), abs=0.01
+    )
+    assert (curve.low <= curve.high).all()
+
+
+@given(seeds, st.integers(2, 12))
+def test_every_row_stands_in_one_bin(seed, num_bins):
+    rows = rows_of(seed)
+    bins = reliability(rows.is_positive, rows.score, num_bins=num_bins)
+    assert sum(b.num_rows for b in bins) == 60
+    assert len(bins) <= num_bins
+    assert sum(b.share * b.num_rows for b in bins) == pytest.approx(30)
+    middles = [b.mean_score for b in bins]
+    assert middles == sorted(middles)
+    for found in bins:
+        assert found.interval.low <= found.share <= found.interval.high
+
+
+def test_a_constant_score_is_one_bin():
+    (only,) = reliability(np.array([True, False]), np.array([0.3, 0.3]))
+    assert (only.mean_score, only.share, only.num_rows) == (0.3, 0.5, 2)
