@@ -24,6 +24,7 @@ from vit_dementia.data.phantoms.lattices import Axes
 from vit_dementia.data.phantoms.participants import Participant, draw_participant
 from vit_dementia.data.phantoms.rendering import Rendering, render
 from vit_dementia.data.phantoms.settings import Appearance, PhantomConfig, Variation
+from vit_dementia.data.storage import FORMAT
 from vit_dementia.errors import DataError
 
 Report = Callable[[int, int], None]
@@ -225,7 +226,8 @@ def _write_slice_tables(
     _write_table(folder / "masks" / "truth.tsv", tuple(truths[0]), truths)
     present = {row["label"] for row in rows}
     classes = [g.label for g in GRADES[: config.classes] if g.label in present]
-    _write_json(folder / "cohort.json", {"classes": classes, "ordered": True})
+    facts = {"format": FORMAT, "root": ".", "problems": [], "notes": []}
+    _write_json(folder / "cohort.json", {**facts, "classes": classes, "ordered": True})
 
 
 def _write_bids_tables(
