@@ -163,6 +163,7 @@ def write_evaluation(
         floors=scored.floors,
         history=history,
         facts=facts,
+        fold_of=fold_of,
     )
     return folder
 
