@@ -94,6 +94,17 @@ def to_historical(
         activation="gelu",
         pooling="cls",
         qkv_bias=True,
+        stem="patch",
+        positions=("learned", "sincos"),
+        position_prefix=True,
+        distilled=False,
+        num_registers=0,
+        layer_scale=None,
+        qk_norm=False,
+        pre_logits=0,
+        locality=False,
+        logits_tanh=False,
+        axes=2,
     )
     return renamed(state, reversed_names(NAMES))
 

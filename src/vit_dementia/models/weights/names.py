@@ -60,14 +60,19 @@ def refuse_inexpressible(
     Args:
         architecture: of the network to write.
         layout: its name, for the message.
-        only: the one value (or a tuple of values) a field may have in this layout.
+        only: the one value (or a tuple of values) a field may have in this layout;
+            ``axes`` is the number of axes of an image.
 
     Raises:
         CheckpointError: if a field has another value.
     """
     faults = []
     for name, allowed in only.items():
-        value = getattr(architecture, name)
+        value = (
+            len(architecture.image_size)
+            if name == "axes"
+            else getattr(architecture, name)
+        )
         values = allowed if isinstance(allowed, tuple) else (allowed,)
         if value not in values:
             needed = " or ".join(repr(v) for v in values)

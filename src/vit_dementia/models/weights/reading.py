@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.files import read_json
-from vit_dementia.models.weights import historical, native, timm, torchvision
+from vit_dementia.models.weights import (
+    historical,
+    huggingface,
+    native,
+    timm,
+    torchvision,
+)
 from vit_dementia.models.weights.containers import (
     WEIGHT_FILES,
     read_config,
@@ -27,6 +33,7 @@ class Layout(NamedTuple):
 
 LAYOUTS: dict[str, Layout] = {
     "torchvision": Layout(torchvision.recognize, torchvision.convert),
+    "huggingface": Layout(huggingface.recognize, huggingface.convert),
     "historical": Layout(historical.recognize, historical.convert),
     "timm": Layout(timm.recognize, timm.convert),
 }

@@ -33,6 +33,7 @@ NAMES = {
     _LAYER + "mlp.linear_1": "blocks.{i}.mlp.fc1",  # until torchvision 0.12
     _LAYER + "mlp.linear_2": "blocks.{i}.mlp.fc2",
     "encoder.ln": "norm",
+    "heads.pre_logits": "pre_logits.fc",  # representation_size
     "heads.head": "head",
     "heads": "head",  # replaced by a bare Linear, as the historical script does
 }
@@ -94,6 +95,16 @@ def to_torchvision(
         activation="gelu",
         pooling="cls",
         qkv_bias=True,
+        stem="patch",
+        positions=("learned", "sincos"),
+        position_prefix=True,
+        distilled=False,
+        num_registers=0,
+        layer_scale=None,
+        qk_norm=False,
+        locality=False,
+        logits_tanh=False,
+        axes=2,
     )
     names = reversed_names(NAMES)
     return renamed(state, names | {"head": "heads"} if bare_head else names)
