@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from cyclopts import App
 
-from vit_dementia.cli.terminal import say
+from vit_dementia.cli.terminal import say, watch_for_people
 
 app = App(name="data", help="Make or download data.")
 
@@ -48,3 +49,52 @@ def phantom(
         slices=slices,
     )
     say(f"phantoms: {made}")
+
+
+@app.command
+def fetch(
+    name: str,
+    out: Path,
+    /,
+    *,
+    accept_license: bool = False,
+    sha256: str | None = None,
+    site: str | None = None,
+) -> None:
+    """Download a public set, after showing under which license it is.
+
+    Example: vit-dementia data fetch sachinkumar413/alzheimer-mri-dataset data/
+
+    Args:
+        name: sachinkumar413/alzheimer-mri-dataset or
+            lukechugh/best-alzheimer-mri-dataset-99-accuracy.
+        out: a new folder.
+        accept_license: accept the license shown without being asked.
+        sha256: what the hash of the archive must be.
+        site: address of the publisher's server, or of a mirror.
+    """
+    from vit_dementia.data.fetch import KAGGLE, Terms
+    from vit_dementia.data.fetch import fetch as fetch_set
+
+    def agree(terms: Terms) -> bool:
+        say(f"{terms.name}: license: {terms.license}")
+        say(f"read it on {terms.page}")
+        say(terms.word)
+        if accept_license:
+            return True
+        if not sys.stdin.isatty():
+            say("nobody to ask; accept it by --accept-license")
+            return False
+        return input("accept? [y/N] ").strip().lower() in {"y", "yes"}
+
+    fetched = fetch_set(
+        name,
+        out,
+        agree=agree,
+        sha256=sha256,
+        site=site or KAGGLE,
+        watch=watch_for_people(),
+    )
+    for note in fetched.notes:
+        say(note)
+    say(f"{fetched.num_files} files in {fetched.folder}")
