@@ -180,5 +180,18 @@ class Architecture:
             raise CheckpointError(f"architecture: {error}") from error
 
 
+def stride_of(stem: str, resnet: tuple[int, ...]) -> int:
+    """Return how much smaller an image is when it comes to be cut into patches.
+
+    >>> stride_of("patch", ()), stride_of("resnet", (3, 4, 9))
+    (1, 16)
+    """
+    if stem != "resnet":
+        return 1
+    return 4 * 2 ** max(
+        len(resnet) - 1, 0
+    )  # root, its pooling, each stage but the first
+
+
 def _times(sides: tuple[int, ...]) -> str:
     return "x".join(str(side) for side in sides)

@@ -1,7 +1,7 @@
 """Vision Transformers of Hugging Face transformers, both ways.
 
-On disk its releases 4 and 5 use one set of names, in memory release 5 another; both are
-read, with and without the prefix of the task. ``config.json`` tells what no weight does.
+On disk its releases 4 and 5 use one set of names, in memory release 5 another; both
+are read, with and without the prefix of the task. ``config.json`` tells the rest.
 """
 
 from __future__ import annotations

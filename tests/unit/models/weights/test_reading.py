@@ -124,8 +124,10 @@ def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path) -> None:
 
 
 def test_what_no_weight_tells_is_asked_for(small, tmp_path) -> None:
+    wide = small(embed_dim=192).state_dict()
+    save_file(wide, tmp_path / "wide.safetensors")
+    assert "no square grid" in refusal(tmp_path / "wide.safetensors")
     save_file(small().state_dict(), tmp_path / "a.safetensors")
-    assert "no square grid" in refusal(tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=r"needs vit\.num_heads"):
         load_model(tmp_path / "a.safetensors", source_image_size=(32, 48))
     with pytest.raises(CheckpointError, match=r"cannot be shared by 5"):
