@@ -158,13 +158,18 @@ def encoded(tmp_path: Path, suffix: str) -> bytes:
 
 def damaged_files(tmp_path: Path) -> dict[str, tuple[bytes, str]]:
     jpg, good = encoded(tmp_path, "jpg"), encoded(tmp_path, "png")
+    checksum_at = good.index(b"IEND") - 8  # of the pixel data, which Pillow skips
+    lying = bytes([good[checksum_at] ^ 1])
     return {
         "cut.jpg": (jpg[: len(jpg) // 2], "cut off"),
         "no_end.jpg": (jpg[:-2], "cut off"),
         "header.jpg": (jpg[:40], "cut off"),
         "cut.png": (good[:-20], "cut off"),
         "no_end.png": (good[:-12], "cut off"),
-        "checksum.png": (good[:60] + bytes([good[60] ^ 1]) + good[61:], "checksum"),
+        "checksum.png": (
+            good[:checksum_at] + lying + good[checksum_at + 1 :],
+            "wrong checksum in b'IDAT'",
+        ),
         "no_pixels.png": (png(9, 9, 8, 0, b"\0\0"), "damaged PNG"),
         "zero.png": (b"", "empty"),
         "html.png": (b"<html>not found</html>", "text or HTML"),
