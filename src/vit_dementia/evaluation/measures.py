@@ -76,7 +76,8 @@ class Measure:
         """Say in words how people were drawn for an interval."""
         within = [] if self.strata is None else ["classes"]
         within += [] if rows.fold is None else ["folds"]
-        words = f"{found.method} over participants"
+        whom = "participants" if rows.participants_known else "images"
+        words = f"{found.method} over {whom}"
         words += f" within {' and '.join(within)}" if within else ""
         return words + (f", {CONDITIONAL}" if rows.fold is not None else "")
 

@@ -34,6 +34,7 @@ class Rows:
     positive: tuple[str, ...]
     ordered: bool = True  # whether the classes are in order of severity
     fold: Shaped[np.ndarray, " n"] | None = None
+    participants_known: bool = True  # if not, every row counts as somebody else's
 
     @classmethod
     def of(
@@ -70,6 +71,7 @@ class Rows:
             positive=tuple(positive),
             ordered=ordered,
             fold=fold,
+            participants_known=told.participants_known,
         )
 
     @cached_property

@@ -3,6 +3,7 @@
 ::
 
     {"format": 1, "classes": [...], "participants_known": true, "notes": [...],
+     "leak": null or the sentence that says who leaked and why it was allowed,
      "endpoint": {"positive": [...], "negative": [...], "words": "B or C against A"},
      "threshold": "...", "pooling": "...",
      "by_participant": {"n_participants", "n_images", "scores": {name: entry},
@@ -41,7 +42,8 @@ from vit_dementia.evaluation.rows import THRESHOLD, Rows
 FORMAT = 1
 BY_IMAGE_ONLY = (
     "Scores are by image, and participants may stand on both sides: the data do not "
-    "say whose an image is."
+    "say whose an image is. Intervals take every image for another person's, so they "
+    "are too narrow."
 )
 
 
@@ -87,6 +89,7 @@ def score(
         "format": FORMAT,
         "classes": list(predictions.classes),
         "participants_known": known,
+        "leak": leak_note,
         "notes": _notes(predictions, images, pooled, leak_note),
         "endpoint": _endpoint(predictions.classes, positive),
         "threshold": f"positive when the probability is above {THRESHOLD}",
@@ -102,6 +105,15 @@ def score(
         "above_floor": compare_with_floors(rows_of(unit), rows_of_floor, seed=seed),
         "disclaimer": DISCLAIMER,
     }
+
+
+def either(names: Sequence[str]) -> str:
+    """Join names in words.
+
+    >>> either(("A", "B", "C"))
+    'A, B or C'
+    """
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _positive(
@@ -126,17 +138,8 @@ def _endpoint(classes: tuple[str, ...], positive: tuple[str, ...]) -> dict[str, 
     return {
         "positive": list(positive),
         "negative": list(negative),
-        "words": f"{_either(positive)} against {_either(negative)}",
+        "words": f"{either(positive)} against {either(negative)}",
     }
-
-
-def _either(names: tuple[str, ...]) -> str:
-    """Join names in words.
-
-    >>> _either(("A", "B", "C"))
-    'A, B or C'
-    """
-    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:
