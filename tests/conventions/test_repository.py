@@ -17,7 +17,7 @@ MACHINE_PATH = re.compile(
 # A mirror or an index is the choice of whoever installs, not the project's.
 REGISTRY_HOST = re.compile(
     r"pypi\.(?:or[g]|python)|pythonhosted\.or[g]|npmjs\.or[g]|deb\.debian\.or[g]"
-    r"|pytorch\.org/wh[l]|index-url\s*=|file:///\w"
+    r"|pytorch\.org/wh[l]|index-url\s*=|file:///(?!etc)\w"
 )
 SCANS_AND_WEIGHTS = {
     ".nii", ".gz", ".mgz", ".img", ".dcm", ".ima",
