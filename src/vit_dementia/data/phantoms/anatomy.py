@@ -55,19 +55,23 @@ GRADES = (
 """From none to severe; a cohort of n classes takes the first n."""
 
 HIPPOCAMPI = (
-    Ellipsoid(center_mm=(-26, -21, -15), radii_mm=(7, 16, 6), pitch_degrees=15),
-    Ellipsoid(center_mm=(26, -21, -15), radii_mm=(7, 16, 6), pitch_degrees=15),
+    Ellipsoid(
+        center_mm=(-26.0, -21.0, -15.0), radii_mm=(7.0, 16.0, 6.0), pitch_degrees=15.0
+    ),
+    Ellipsoid(
+        center_mm=(26.0, -21.0, -15.0), radii_mm=(7.0, 16.0, 6.0), pitch_degrees=15.0
+    ),
 )
 """Left, right."""
 
-VENTRICLE_SEEDS_MM: tuple[Point, Point] = ((-15, -30, 20), (15, -30, 20))
+VENTRICLE_SEEDS_MM: tuple[Point, Point] = ((-15.0, -30.0, 20.0), (15.0, -30.0, 20.0))
 """A point inside the body of the left and of the right lateral ventricle."""
 
 VENTRICLE_BORDER_MM = -15.0
 """The y that parts frontal horn and body from the back of a lateral ventricle."""
 
-DEEP_GRAY = Ellipsoid(center_mm=(0, -8, 4), radii_mm=(31, 36, 24))
+DEEP_GRAY = Ellipsoid(center_mm=(0.0, -8.0, 4.0), radii_mm=(31.0, 36.0, 24.0))
 """Basal ganglia and thalami: dark lines in here are no sulci."""
 
-CEREBELLUM_TOP_MM: Point = (0, -45, -12)
+CEREBELLUM_TOP_MM: Point = (0.0, -45.0, -12.0)
 """Behind and below this point lies cerebellum, which this atrophy spares."""

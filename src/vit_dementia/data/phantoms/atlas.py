@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 CHANNELS = ("brain", "csf", "white", "sulcus_mm")
 FIELDS = ("front left", "back left", "front right", "back right")
-FIELD_STEP_MM = 3
+FIELD_STEP = 3
 FARTHEST_MM = 8.0  # distances from a sulcus are cut off here
 
 Map = Float32[np.ndarray, "x y z"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
     """Values on an isotropic grid along the axes of the template's space.
 
@@ -43,7 +43,7 @@ class Grid:
         """Interpolate linearly; points outside take the nearest edge.
 
         >>> values = np.arange(8, dtype=np.float32).reshape(2, 2, 2, 1)
-        >>> grid = Grid(values=values, origin_mm=(0, 0, 0), step_mm=2)
+        >>> grid = Grid(values=values, origin_mm=(0.0, 0.0, 0.0), step_mm=2.0)
         >>> grid.at(np.array([[1.0, 0.0, 0.0], [2.0, 2.0, 9.0]])).tolist()
         [[2.0], [7.0]]
         """
@@ -67,7 +67,7 @@ class Grid:
         return total
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Atlas:
     """What rendering needs to know of the template.
 
@@ -131,15 +131,15 @@ def build_atlas(volume: dict[str, Map], origin_mm: tuple[float, float, float]) -
     tissue = (
         brain,
         smoothstep(fluid, 0.2, 0.7),
-        (share + smoothstep(share, 0.3, 0.7)) / 2,  # the mean of 152 people is blurred
+        share,
         sulcus,
     )
     growth = (
-        Grid(values=_growth(part), origin_mm=origin_mm, step_mm=FIELD_STEP_MM)
+        Grid(values=_growth(part), origin_mm=origin_mm, step_mm=float(FIELD_STEP))
         for part in _parts(ventricles, place)
     )
     return Atlas(
-        tissue=Grid(values=np.stack(tissue, axis=-1), origin_mm=origin_mm, step_mm=1),
+        tissue=Grid(values=np.stack(tissue, axis=-1), origin_mm=origin_mm, step_mm=1.0),
         growth=tuple(growth),
     )
 
@@ -163,7 +163,7 @@ def radius(
 ) -> Float32[np.ndarray, " n"]:
     """Say how far out points lie: 0 in the center, 1 on the surface.
 
-    >>> body = anatomy.Ellipsoid(center_mm=(0, 0, 0), radii_mm=(1, 2, 3))
+    >>> body = anatomy.Ellipsoid(center_mm=(0.0, 0.0, 0.0), radii_mm=(1.0, 2.0, 3.0))
     >>> radius(body, np.array([[0.0, 0, 0], [0, 2, 0], [2, 0, 0]])).tolist()
     [0.0, 1.0, 2.0]
     """
@@ -238,8 +238,6 @@ def _growth(part: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z 3"]:
     from scipy import ndimage
 
     coarse = part.astype(np.float32)
-    smooth = ndimage.gaussian_filter(coarse, 6.0)[
-        (slice(None, None, FIELD_STEP_MM),) * 3
-    ]
+    smooth = ndimage.gaussian_filter(coarse, 6.0)[(slice(None, None, FIELD_STEP),) * 3]
     field = np.stack(np.gradient(smooth), axis=-1)
     return (field / np.linalg.norm(field, axis=-1).max()).astype(np.float32)

@@ -20,6 +20,7 @@ from jaxtyping import Shaped
 from vit_dementia.data.phantoms.anatomy import GRADES
 from vit_dementia.data.phantoms.atlas import Atlas, load_atlas
 from vit_dementia.data.phantoms.grids import affine_of, slice_axes, volume_axes
+from vit_dementia.data.phantoms.head import load_head
 from vit_dementia.data.phantoms.lattices import Axes
 from vit_dementia.data.phantoms.participants import Participant, draw_participant
 from vit_dementia.data.phantoms.rendering import Rendering, render
@@ -128,7 +129,8 @@ def _scan(
         variation=Variation(),
         appearance=Appearance(),
     )
-    return participant, render(participant, atlas, axes)
+    head = load_head(atlas) if config.whole_head else None
+    return participant, render(participant, atlas, axes, head)
 
 
 def _write_slices(

@@ -46,7 +46,7 @@ class Lattice:
         """Draw a field whose standard deviation, over space and people, is ``scale``.
 
         >>> rng = np.random.default_rng(0)
-        >>> field = Lattice.draw(rng, spacing_mm=20, scale=2.0, components=3)
+        >>> field = Lattice.draw(rng, spacing_mm=20.0, scale=2.0, components=3)
         >>> axes = tuple(np.arange(-60.0, 60.0, 4) for _ in range(3))
         >>> values = field.at(axes)
         >>> values.shape, bool(1.5 < values.std() < 2.5)

@@ -44,6 +44,7 @@ class Participant:
         diseased: the same and what dementia took.
         sulcus_place: half width of sulci from place to place.
         pattern: where the cortex shrinks by disease: logarithm of the share.
+        cortex: share of white matter where cortex begins, against the usual half.
         contrast: gray values of fluid, gray and white matter.
         bias: logarithm of the coil's sensitivity.
         noise: standard deviation in the two channels of the receiver.
@@ -62,6 +63,7 @@ class Participant:
     diseased: Shrinkage
     sulcus_place: Lattice
     pattern: Lattice
+    cortex: Lattice
     contrast: Float[np.ndarray, 3]
     bias: Lattice
     noise: float
@@ -112,11 +114,13 @@ def draw_participant(
     pose, shift = _draw_pose(rng, sex, variation)
     v = variation
     bends = (
-        Lattice.draw(rng, spacing_mm=40, scale=v.bend_mm_sd, components=3),
-        Lattice.draw(rng, spacing_mm=14, scale=v.fold_mm_sd, components=3),
+        Lattice.draw(rng, spacing_mm=40.0, scale=v.bend_mm_sd, components=3),
+        Lattice.draw(rng, spacing_mm=14.0, scale=v.fold_mm_sd, components=3),
     )
-    sulcus_place = Lattice.draw(rng, spacing_mm=12, scale=v.sulcus_place_mm_sd)
-    pattern = Lattice.draw(rng, spacing_mm=35, scale=v.pattern_sd)
+    sulcus_place = Lattice.draw(rng, spacing_mm=12.0, scale=v.sulcus_place_mm_sd)
+    pattern = Lattice.draw(rng, spacing_mm=35.0, scale=v.pattern_sd)
+    cortex = Lattice.draw(rng, spacing_mm=30.0, scale=v.cortex_place_sd)
+    cortex.nodes[:] += v.cortex_sd * _bounded_normal(rng)
     rng = np.random.default_rng(scanner)
     white = rng.uniform(*appearance.white)
     return Participant(
@@ -132,6 +136,7 @@ def draw_participant(
         diseased=diseased,
         sulcus_place=sulcus_place,
         pattern=pattern,
+        cortex=cortex,
         contrast=white
         * np.array([rng.uniform(*appearance.fluid), rng.uniform(*appearance.gray), 1]),
         bias=Lattice.draw(

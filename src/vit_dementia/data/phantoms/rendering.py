@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from vit_dementia.data.phantoms import anatomy
-from vit_dementia.data.phantoms.atlas import Atlas, radius, smoothstep
+from vit_dementia.data.phantoms.atlas import Atlas, Grid, radius, smoothstep
 from vit_dementia.data.phantoms.lattices import Axes
 from vit_dementia.data.phantoms.participants import Participant, Shrinkage
 
@@ -38,8 +38,14 @@ class Rendering:
     changed: Bool[np.ndarray, "x y z"]
 
 
-def render(participant: Participant, atlas: Atlas, axes: Axes) -> Rendering:
-    """Render one participant on the grid that three axes span, in millimetres."""
+def render(
+    participant: Participant, atlas: Atlas, axes: Axes, head: Grid | None = None
+) -> Rendering:
+    """Render one participant on the grid that three axes span, in millimetres.
+
+    Args:
+        head: what surrounds the brain; without it the scan is skull-stripped.
+    """
     shape = tuple(len(axis) for axis in axes)
     place = template_places(participant, axes)
     inside = np.ones(shape, dtype=bool)
@@ -49,13 +55,19 @@ def render(participant: Participant, atlas: Atlas, axes: Axes) -> Rendering:
     width = participant.sulcus_place.at(axes)[0][inside]
     lobes = np.exp(participant.pattern.at(axes)[0][inside])
     fluid, tissue = _fluid(participant.diseased, atlas, points, width, lobes)
+    cortex = participant.cortex.at(axes)[0][inside]
     changed = np.zeros(shape, dtype=bool)
     if participant.grade:
         before, _ = _fluid(participant.healthy, atlas, points, width, lobes)
         changed[inside] = (fluid - before) * tissue[:, 0] > CHANGED
     clean = np.zeros(shape, dtype=np.float32)
-    clean[inside] = _gray_value(participant, fluid, tissue)
-    return Rendering(intensity=_scan(participant, clean, axes), changed=changed)
+    clean[inside] = _gray_value(participant, fluid, tissue, cortex)
+    if head is not None:
+        around = head.at(place.reshape(-1, 3)).reshape(shape)
+        around[inside] *= 1 - tissue[:, 0]
+        clean += around * np.float32(participant.contrast[2])
+    intensity = _scan(participant, clean, axes, air=head is not None)
+    return Rendering(intensity=intensity, changed=changed)
 
 
 def template_places(
@@ -118,20 +130,31 @@ def _gray_value(
     participant: Participant,
     fluid: Float32[np.ndarray, " n"],
     tissue: Float32[np.ndarray, "n c"],
+    cortex: Float32[np.ndarray, " n"],
 ) -> Float32[np.ndarray, " n"]:
     dark, gray, white = participant.contrast
-    solid = gray + (white - gray) * tissue[:, 2]
+    share, begins = tissue[:, 2], 0.5 + cortex
+    # Half as it is (basal ganglia lie between), half sharpened: the template is the
+    # mean of many people, and blurred.
+    share = (share + smoothstep(share, begins - 0.2, begins + 0.2)) / 2
+    solid = gray + (white - gray) * share
     return (tissue[:, 0] * (solid + (dark - solid) * fluid)).astype(np.float32)
 
 
 def _scan(
-    participant: Participant, clean: Float32[np.ndarray, "x y z"], axes: Axes
+    participant: Participant,
+    clean: Float32[np.ndarray, "x y z"],
+    axes: Axes,
+    *,
+    air: bool,
 ) -> Float32[np.ndarray, "x y z"]:
-    """Add what the scanner adds: coil sensitivity and noise."""
+    """Add what the scanner adds: coil sensitivity and noise, with air or without."""
     bias = np.exp(participant.bias.at(axes)[0])
     rng = np.random.default_rng(participant.noise_seed)
     real, imaginary = rng.standard_normal((2, *clean.shape), dtype=np.float32)
     level = np.float32(participant.noise)
-    # Skull-stripped scans are exactly 0 outside, as their tools leave them.
     noisy = np.hypot(clean * bias + level * real, level * imaginary)
+    if air:
+        return noisy
+    # Skull-stripped scans are exactly 0 outside, as their tools leave them.
     return np.where(clean > 0.02, noisy, 0).astype(np.float32)

@@ -66,6 +66,8 @@ class Variation:
     sulcus_mm_mean: float = -0.2  # half width of a young sulcus
     sulcus_mm_sd: float = 0.2  # of a person's sulci as a whole
     sulcus_place_mm_sd: float = 0.5  # from place to place
+    cortex_sd: float = 0.1  # of the share of white matter where cortex begins
+    cortex_place_sd: float = 0.1  # of the same from place to place
     aging_ventricle_mm: float = 1.2  # in the oldest
     aging_sulcus_mm: float = 0.3
     disease_ventricle_mm: float = 2.6  # at atrophy 1
