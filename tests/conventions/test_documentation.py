@@ -83,6 +83,8 @@ def test_commands_have_the_verbs_and_flags_that_are_written(pages, repository) -
 
 def faults_of(words: list[str]) -> list[str]:
     """Say which words of a command are no verb or flag of the program."""
+    if words[0] in ("--help", "--version"):
+        return []
     _, chain, rest = app.parse_commands(words)
     verb = chain[-1]
     if verb.default_command is None:
