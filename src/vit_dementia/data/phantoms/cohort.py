@@ -6,10 +6,9 @@ Both are made aside and renamed at the end, so that a folder is whole or not the
 from __future__ import annotations
 
 import gzip
-import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from vit_dementia.data.phantoms.anatomy import GRADES
 from vit_dementia.data.phantoms.atlas import Atlas, load_atlas
 from vit_dementia.data.phantoms.grids import affine_of, slice_axes, volume_axes
 from vit_dementia.data.phantoms.head import load_head
@@ -25,18 +23,16 @@ from vit_dementia.data.phantoms.lattices import Axes
 from vit_dementia.data.phantoms.participants import Participant, draw_participant
 from vit_dementia.data.phantoms.rendering import Rendering, render
 from vit_dementia.data.phantoms.settings import Appearance, PhantomConfig, Variation
-from vit_dementia.data.storage import FORMAT
+from vit_dementia.data.phantoms.tables import (
+    Row,
+    write_bids_tables,
+    write_slice_tables,
+)
 from vit_dementia.errors import DataError
 
 Report = Callable[[int, int], None]
 """Told how many participants are done, of how many."""
 
-Row = dict[str, str]
-
-_COHORT_COLUMNS = (
-    *("path", "participant_id", "session_id", "slice", "label"),
-    *("split", "age", "sex", "site", "participant_source"),
-)
 _FULL_SCALE = 1000  # of a volume's int16
 _FEW = 24  # below this many participants other processes start later than we finish
 
@@ -90,9 +86,9 @@ def make_phantoms(
             if report is not None:
                 report(len(truths), participants)
         if volumes:
-            _write_bids_tables(folder, config, rows, truths)
+            write_bids_tables(folder, rows, truths)
         else:
-            _write_slice_tables(folder, config, rows, truths)
+            write_slice_tables(folder, rows, truths)
     return out
 
 
@@ -150,10 +146,8 @@ def _write_slices(
             {
                 "path": f"images/{name}",
                 "participant_id": who.participant_id,
-                "session_id": "n/a",
                 "slice": str(k + 1),
                 "label": who.label,
-                "split": "n/a",
                 "age": f"{who.age_years}",
                 "sex": who.sex,
                 "site": "phantom",
@@ -219,68 +213,6 @@ def _truth(who: Participant) -> Row:
         "hippocampus_right_lost": f"{hippocampi[1]:.3f}",
         "sulci_mm": f"{who.diseased.lobes_mm:.3f}",
     }
-
-
-def _write_slice_tables(
-    folder: Path, config: PhantomConfig, rows: list[Row], truths: list[Row]
-) -> None:
-    _write_table(folder / "cohort.tsv", _COHORT_COLUMNS, rows)
-    _write_table(folder / "masks" / "truth.tsv", tuple(truths[0]), truths)
-    present = {row["label"] for row in rows}
-    classes = [g.label for g in GRADES[: config.classes] if g.label in present]
-    facts = {"format": FORMAT, "root": ".", "problems": [], "notes": []}
-    _write_json(folder / "cohort.json", {**facts, "classes": classes, "ordered": True})
-
-
-def _write_bids_tables(
-    folder: Path, config: PhantomConfig, rows: list[Row], truths: list[Row]
-) -> None:
-    _write_table(folder / "participants.tsv", tuple(rows[0]), rows)
-    levels = {
-        g.label: f"simulated atrophy {g.atrophy}" for g in GRADES[: config.classes]
-    }
-    _write_json(
-        folder / "participants.json",
-        {
-            "diagnosis": {"Description": "grade of simulation", "Levels": levels},
-            "age": {"Description": "simulated age", "Units": "year"},
-            "sex": {
-                "Description": "simulated sex",
-                "Levels": {"F": "female", "M": "male"},
-            },
-        },
-    )
-    description: dict[str, object] = {
-        "Name": "Phantoms of dementia",
-        "BIDSVersion": "1.9.0",
-    }
-    tool: dict[str, object] = {"GeneratedBy": [{"Name": "vit-dementia data phantom"}]}
-    _write_json(
-        folder / "dataset_description.json",
-        description | {"DatasetType": "raw", "License": "CC0"} | tool,
-    )
-    (folder / "README").write_text(
-        "Simulated T1-weighted scans made from the ICBM 152 template: nobody real.\n",
-        encoding="utf-8",
-    )
-    atrophy = folder / "derivatives" / "atrophy"
-    _write_json(
-        atrophy / "dataset_description.json",
-        description
-        | {"Name": "Where atrophy was put", "DatasetType": "derivative"}
-        | tool,
-    )
-    _write_table(atrophy / "truth.tsv", tuple(truths[0]), truths)
-
-
-def _write_table(path: Path, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
-    lines = ["\t".join(columns)]
-    lines += ["\t".join(row[column] for column in columns) for row in rows]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-
-
-def _write_json(path: Path, value: Mapping[str, object]) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 @contextmanager
