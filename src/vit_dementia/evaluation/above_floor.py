@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from vit_dementia.evaluation import intervals
+from vit_dementia.evaluation.comparisons import paired_interval
 from vit_dementia.evaluation.entries import entry
-from vit_dementia.evaluation.intervals import Interval
 from vit_dementia.evaluation.measures import MEASURES, Measure
 from vit_dementia.evaluation.metrics import UndefinedScoreError
 from vit_dementia.evaluation.rows import Rows
@@ -56,17 +53,10 @@ def _difference(
     measure: Measure, rows: Rows, floor: Rows, *, seed: int
 ) -> dict[str, Any]:
     """Compare on the same resamples; rows of both are in the same order."""
-    ours, theirs = measure.kernel(rows), measure.kernel(floor)
-
-    def kernel(weights: np.ndarray) -> np.ndarray:
-        return ours(weights) - theirs(weights)
-
-    def interval() -> Interval:
-        drawn = intervals.bootstrap(kernel, measure.people(rows), seed=seed)
-        found = intervals.percentile(drawn)
-        return Interval(found.low, found.high, f"paired {measure.drawing(rows, found)}")
-
-    difference = entry(lambda: measure.value(rows) - measure.value(floor), interval)
+    difference = entry(
+        lambda: measure.value(rows) - measure.value(floor),
+        lambda: paired_interval(measure, rows, floor, seed=seed),
+    )
     low, high = difference["low"], difference["high"]
     if low is None:  # every resample differs by the same amount
         low = high = difference["value"]
