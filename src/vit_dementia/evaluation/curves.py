@@ -94,13 +94,23 @@ def reliability(
     >>> [(b.mean_score, b.share, b.num_rows) for b in bins]
     [(0.2, 0.0, 1), (0.9, 1.0, 1)]
     """
-    edges = np.quantile(score, np.linspace(0, 1, num_bins + 1)[1:-1])
-    bin_of = np.searchsorted(np.unique(edges), score, side="left")
     bins = []
-    for number in np.unique(bin_of):
-        mine = bin_of == number
+    for mine in equal_bins(score, num_bins=num_bins):
         true, total = int(is_positive[mine].sum()), int(mine.sum())
         bins.append(
             Bin(float(score[mine].mean()), true / total, wilson(true, total), total)
         )
     return bins
+
+
+def equal_bins(
+    score: Float[np.ndarray, " n"], *, num_bins: int
+) -> list[Bool[np.ndarray, " n"]]:
+    """Return which rows stand in each bin, about as many in each; ties together.
+
+    >>> [mine.tolist() for mine in equal_bins(np.array([0.1, 0.9, 0.1]), num_bins=2)]
+    [[True, False, True], [False, True, False]]
+    """
+    edges = np.quantile(score, np.linspace(0, 1, num_bins + 1)[1:-1])
+    bin_of = np.searchsorted(np.unique(edges), score, side="left")
+    return [bin_of == number for number in np.unique(bin_of)]

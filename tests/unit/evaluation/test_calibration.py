@@ -1,0 +1,112 @@
+"""Whether probabilities mean what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from sklearn.linear_model import LogisticRegression
+
+from vit_dementia.evaluation import metrics
+from vit_dementia.evaluation.calibration import (
+    calibration_error,
+    fit_temperature,
+    slope_and_intercept,
+    with_temperature,
+)
+from vit_dementia.evaluation.metrics import UndefinedScoreError
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def calibrated(seed, n=4000, k=3):
+    """Draw labels from the probabilities themselves."""
+    rng = np.random.default_rng(seed)
+    probability = special.softmax(1.5 * rng.normal(size=(n, k)), axis=1)
+    label = (
+        (probability.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(max=k - 1)
+    )
+    return label, probability
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_a_distortion_by_temperature_is_found_and_undone(temperature):
+    label, probability = calibrated(0)
+    distorted = with_temperature(probability, 1 / temperature)
+    found = fit_temperature(label, distorted)
+    assert found == pytest.approx(temperature, rel=0.06)
+    np.testing.assert_allclose(
+        with_temperature(distorted, found), probability, atol=0.03
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds)
+def test_a_temperature_never_worsens_the_loss_it_was_fitted_on(seed):
+    label, probability = calibrated(seed, n=25)
+    if len(np.unique(label)) < 2:
+        return
+    mended = with_temperature(probability, fit_temperature(label, probability))
+    assert (
+        metrics.log_loss(label, mended) <= metrics.log_loss(label, probability) + 1e-9
+    )
+    np.testing.assert_array_equal(mended.argmax(axis=1), probability.argmax(axis=1))
+
+
+def test_slope_and_intercept_equal_an_unpenalized_regression():
+    label, probability = calibrated(1, n=300, k=2)
+    score = with_temperature(probability, 0.5)[:, 1]
+    slope, intercept = slope_and_intercept(label > 0, score)
+    theirs = LogisticRegression(C=np.inf, tol=1e-10).fit(
+        special.logit(score)[:, None], label
+    )
+    assert slope == pytest.approx(theirs.coef_[0, 0], rel=1e-3)
+    assert intercept == pytest.approx(theirs.intercept_[0], abs=1e-3)
+    assert slope < 0.7  # too extreme
+
+
+def test_calibrated_probabilities_have_slope_one():
+    label, probability = calibrated(2, k=2)
+    slope, intercept = slope_and_intercept(label > 0, probability[:, 1])
+    assert slope == pytest.approx(1, abs=0.1)
+    assert intercept == pytest.approx(0, abs=0.1)
+
+
+def test_few_participants_are_not_taken_for_bad_calibration():
+    squares, plain = [], []
+    for seed in range(200):
+        label, probability = calibrated(seed, n=100, k=2)
+        squares.append(calibration_error(label > 0, probability[:, 1]) ** 2)
+        gaps = np.array_split(np.argsort(probability[:, 1]), 10)
+        plain.append(
+            np.mean([(label[g].mean() - probability[g, 1].mean()) ** 2 for g in gaps])
+        )
+    assert np.mean(squares) < 0.5 * np.mean(plain)
+
+
+def test_a_gap_is_found():
+    rng = np.random.default_rng(0)
+    is_positive = rng.random(5000) < 0.5
+    assert calibration_error(is_positive, np.full(5000, 0.7)) == pytest.approx(
+        0.2, abs=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_positive", "score", "why"),
+    [
+        ([True, True], [0.1, 0.9], "one side"),
+        ([True, False], [0.5, 0.5], "same probability"),
+        ([True, True, False], [0.8, 0.9, 0.1], "do not overlap"),
+    ],
+)
+def test_a_slope_that_no_data_define_says_why(is_positive, score, why):
+    with pytest.raises(UndefinedScoreError, match=why):
+        slope_and_intercept(np.array(is_positive), np.array(score))
+
+
+def test_one_class_cannot_calibrate():
+    with pytest.raises(UndefinedScoreError, match="one class"):
+        fit_temperature(np.zeros(4, int), np.full((4, 2), 0.5))
