@@ -40,9 +40,8 @@ def fit_temperature(label: Int[np.ndarray, " n"], probability: Probabilities) ->
         scaled = logits * np.exp(-log_temperature)
         return float((special.logsumexp(scaled, axis=1) - scaled[own]).mean())
 
-    ends = (-np.log(_MOST), np.log(_MOST))
-    found = optimize.minimize_scalar(loss, bounds=ends, method="bounded", tol=1e-6)
-    return float(np.exp(found.x))
+    most = float(np.log(_MOST))
+    return float(np.exp(optimize.fminbound(loss, -most, most, xtol=1e-6)))
 
 
 def with_temperature(probability: Probabilities, temperature: float) -> Probabilities:
