@@ -56,12 +56,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file cannot be read, or would run code.
     """
+    return read_wrapped(path)[1]
+
+
+def read_wrapped(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Return also the key that a training checkpoint had the tensors under, or nothing.
+
+    Raises:
+        CheckpointError: if the file cannot be read, or would run code.
+    """
     try:
         kind = _kind_of(path)
         if kind == "npz":
-            return _read_npz(path)
+            return "", _read_npz(path)
         if kind == "safetensors":
-            return safetensors.torch.load_file(path)
+            return "", safetensors.torch.load_file(path)
         return unwrapped(_read_torch(path), path)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
@@ -76,14 +85,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: cannot be read as weights ({reason}); needs a whole .safetensors,"
             " .pth or .npz file; fetch or copy it again"
         ) from error
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Return the texts in the header of a safetensors file; empty for other kinds."""
-    if _kind_of(path) != "safetensors":
-        return {}
-    with safetensors.safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
 
 
 def _kind_of(path: Path) -> str:
@@ -101,9 +102,15 @@ def _kind_of(path: Path) -> str:
 def _read_npz(path: Path) -> dict[str, Tensor]:
     with np.load(path, allow_pickle=False) as archive:
         try:
-            return {name: torch.from_numpy(archive[name]) for name in archive.files}
+            return {name: _tensor(archive[name]) for name in archive.files}
         except (ValueError, TypeError) as error:
             raise pickle.UnpicklingError(str(error)) from error
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # bfloat16, to NumPy raw
+        return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def _read_torch(path: Path) -> Any:
@@ -117,22 +124,23 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def unwrapped(content: Any, where: object) -> dict[str, Tensor]:
-    """Return the state dict inside a training checkpoint.
+def unwrapped(content: Any, where: object) -> tuple[str, dict[str, Tensor]]:
+    """Return the state dict inside a training checkpoint, and the key it was under.
 
     >>> unwrapped({"epoch": 3, "model": {"w": torch.zeros(1)}}, "a.pth")
-    {'w': tensor([0.])}
+    ('model', {'w': tensor([0.])})
 
     Raises:
         CheckpointError: if there is none.
     """
+    wrapper = ""
     while isinstance(content, Mapping):
         if any(isinstance(value, Tensor) for value in content.values()):
-            return {k: v for k, v in content.items() if isinstance(v, Tensor)}
-        inner = [content[key] for key in _WRAPPERS if content.get(key) is not None]
+            return wrapper, {k: v for k, v in content.items() if isinstance(v, Tensor)}
+        inner = [key for key in _WRAPPERS if content.get(key) is not None]
         if not inner:
             break
-        content = inner[0]
+        wrapper, content = inner[0], content[inner[0]]
     raise CheckpointError(
         f"{where}: holds no named tensors (found {type(content).__name__}); needs a"
         " state dict, alone or under one of " + ", ".join(_WRAPPERS)

@@ -40,7 +40,8 @@ def load_model(
     What differs from the file is adapted and said in the log; the rest stays.
 
     Args:
-        source: a file, a model folder or a run folder.
+        source: a file, a model folder, a run folder, or a name such as
+            ``hf-hub:OWNER/NAME`` or ``torchvision:vit_b_16``.
         num_classes: outputs wanted; a head of another width is replaced by zeros.
         image_size: wanted; positions are resized by the rule of the source.
         channels: wanted; kernels are summed to one channel, or tiled.
@@ -94,7 +95,7 @@ def load_weights(
             " many"
         )
     weights = read_unnamed(
-        Path(source), num_heads=vit.num_heads, source_image_size=source_image_size
+        source, num_heads=vit.num_heads, source_image_size=source_image_size
     )
     _refuse_other_size(weights, vit, source)
     wanted = classes if classes is not None else num_classes

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 from vit_dementia.errors import CheckpointError
 from vit_dementia.files import read_json
 from vit_dementia.models.weights import (
+    google,
     historical,
     huggingface,
+    meta,
+    monai,
     native,
     timm,
     torchvision,
@@ -19,9 +22,10 @@ from vit_dementia.models.weights import (
 from vit_dementia.models.weights.containers import (
     WEIGHT_FILES,
     read_config,
-    read_tensors,
+    read_wrapped,
 )
 from vit_dementia.models.weights.record import RawFile, Weights, refuse_unfit
+from vit_dementia.models.weights.sources import fetched, is_name
 
 
 class Layout(NamedTuple):
@@ -35,12 +39,15 @@ LAYOUTS: dict[str, Layout] = {
     "torchvision": Layout(torchvision.recognize, torchvision.convert),
     "huggingface": Layout(huggingface.recognize, huggingface.convert),
     "historical": Layout(historical.recognize, historical.convert),
+    "google": Layout(google.recognize, google.convert),
+    "monai": Layout(monai.recognize, monai.convert),
+    "meta": Layout(meta.recognize, meta.convert),
     "timm": Layout(timm.recognize, timm.convert),
 }
 
 
 def read_weights(
-    source: Path,
+    source: str | Path,
     *,
     classes: Sequence[str] | None = None,
     num_heads: int | None = None,
@@ -49,7 +56,8 @@ def read_weights(
     """Read a weight file or folder of any known layout; its content tells which.
 
     Args:
-        source: a file, a model folder, or a run folder with ``model`` in it.
+        source: a file, a model folder, a run folder with ``model`` in it, or a name
+            such as ``hf-hub:OWNER/NAME`` (see ``sources``).
         classes: what the outputs stand for, where the file does not say.
         num_heads: where neither the file nor its width tells.
         source_image_size: that the file was trained on, where its positions form no
@@ -96,7 +104,7 @@ def named(weights: Weights, classes: Sequence[str] | None, source: object) -> We
 
 
 def read_unnamed(
-    source: Path,
+    source: str | Path,
     *,
     num_heads: int | None = None,
     source_image_size: tuple[int, ...] | None = None,
@@ -106,7 +114,7 @@ def read_unnamed(
     Raises:
         CheckpointError: if the file is not what it should be; nothing is loaded.
     """
-    source = Path(source)
+    source = fetched(str(source)) if is_name(source) else Path(source)
     if not source.exists():
         raise CheckpointError(f"{source}: there is no such file or folder of weights")
     if (source / "model" / native.CONFIG).is_file():
@@ -117,13 +125,13 @@ def read_unnamed(
         return native.read(folder)
     file = _weight_file(source) if source.is_dir() else source
     notes = _notes_beside(file)
-    state = {
-        timm.without_prefixes(name): value for name, value in read_tensors(file).items()
-    }
+    wrapper, tensors = read_wrapped(file)
+    state = {timm.without_prefixes(name): value for name, value in tensors.items()}
     raw = RawFile(
         path=file,
         state=state,
         config=config,
+        wrapper=wrapper,
         num_heads=num_heads,
         image_size=source_image_size,
         classes=tuple(notes["classes"]) if notes else None,

@@ -53,6 +53,7 @@ class RawFile:
     num_heads: int | None = None  # told by the user: no state dict contains it
     image_size: tuple[int, ...] | None = None  # told by the user
     classes: tuple[str, ...] | None = None  # told by the user, or a file beside
+    wrapper: str = ""  # key of the training checkpoint that the weights were under
     notes: Mapping[str, Any] = field(default_factory=dict)  # classes.json beside
 
 

@@ -1,12 +1,22 @@
-"""State dicts under timm's names, which are ours: nothing to rename."""
+"""State dicts under timm's names, which are ours: nothing to rename, either way."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.names import refuse_inexpressible
 from vit_dementia.models.weights.record import RawFile, Weights
 from vit_dementia.models.weights.torchvision import IMAGENET_MEAN, IMAGENET_STD
+
+# Models whose class asks for tanh GELU, which no weight tells (timm 1.0.31).
+_TANH_MODELS = re.compile(
+    r"vit_(base_patch32|so400m_patch16|giantopt_patch16)_siglip"
+    r"|vit_large_patch16_siglip(_gap)?_512"
+)
+_POOLING = {"cls": "token", "mean": "avg", "map": "map"}
 
 
 def recognize(names: set[str]) -> bool:
@@ -20,23 +30,94 @@ def convert(raw: RawFile) -> Weights:
     Raises:
         CheckpointError: if they are no whole network.
     """
-    told = raw.config.get("pretrained_cfg", {})
+    about = raw.config.get("pretrained_cfg", {})
     arguments = raw.config.get("model_args", {})
-    size = raw.image_size or _sides(arguments.get("img_size"))
+    pooling = arguments.get("global_pool", raw.config.get("global_pool"))
+    told: dict[str, Any] = {}
+    if pooling == "avg":
+        told["pooling"] = "mean"
+    if arguments.get("pos_embed") == "none":
+        told["positions"] = "none"
+    is_tanh = _TANH_MODELS.search(str(raw.config.get("architecture", "")))
+    if arguments.get("act_layer") == "gelu_tanh" or is_tanh:
+        told["activation"] = "gelu_tanh"
+    from_research = raw.wrapper == "model"  # DeiT and MAE resize as their scripts do
     return Weights(
         state=raw.state,
         architecture=describe(
             raw.state,
             where=raw.path,
             num_heads=raw.num_heads or arguments.get("num_heads"),
-            image_size=size,
+            image_size=raw.image_size or _sides(arguments.get("img_size")),
+            **told,
         ),
         classes=raw.classes or _names(raw.config.get("label_names")),
-        mean=tuple(told["mean"]) if "mean" in told else IMAGENET_MEAN,
-        std=tuple(told["std"]) if "std" in told else IMAGENET_STD,
+        mean=tuple(about["mean"]) if "mean" in about else IMAGENET_MEAN,
+        std=tuple(about["std"]) if "std" in about else IMAGENET_STD,
         layout="timm",
-        rule="bicubic-antialias",
+        rule="bicubic" if from_research else "bicubic-antialias",
     )
+
+
+def config_of(weights: Weights) -> dict[str, Any]:
+    """Return the ``config.json`` by which timm builds the class around the weights.
+
+    Raises:
+        CheckpointError: if timm's class cannot express the network.
+    """
+    a = weights.architecture
+    refuse_inexpressible(
+        a,
+        "timm",
+        layer_norm_eps=1e-6,
+        stem="patch",
+        distilled=False,
+        pre_logits=0,
+        locality=False,
+        logits_tanh=False,
+        axes=2,
+    )
+    arguments: dict[str, Any] = {
+        "img_size": list(a.image_size),
+        "patch_size": list(a.patch_size),
+        "in_chans": a.channels,
+        "embed_dim": a.embed_dim,
+        "depth": a.depth,
+        "num_heads": a.num_heads,
+        # timm takes the whole part of the product; the half guards against rounding.
+        "mlp_ratio": (a.mlp_dim + 0.5) / a.embed_dim,
+        "global_pool": _POOLING[a.pooling],
+        "fc_norm": a.fc_norm,
+        "class_token": a.class_token,
+        "reg_tokens": a.num_registers,
+        "no_embed_class": not a.position_prefix,
+        "pos_embed": "none" if a.positions == "none" else "learn",
+        "qkv_bias": a.qkv_bias,
+        "qk_norm": a.qk_norm,
+        "init_values": a.layer_scale,
+        "act_layer": a.activation,
+    }
+    config = {
+        "architecture": "vit_base_patch16_224",  # any plain one: all numbers are given
+        "num_classes": a.num_classes,
+        "num_features": a.embed_dim,
+        "global_pool": _POOLING[a.pooling],
+        "model_args": arguments,
+        "pretrained_cfg": {
+            "num_classes": a.num_classes,
+            "input_size": [a.channels, *a.image_size],
+            "fixed_input_size": True,
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "mean": list(weights.mean or (0.0,) * a.channels),
+            "std": list(weights.std or (1.0,) * a.channels),
+            "first_conv": "patch_embed.proj",
+            "classifier": "head",
+        },
+    }
+    if weights.classes is not None:
+        config["label_names"] = list(weights.classes)
+    return config
 
 
 def without_prefixes(name: str) -> str:
@@ -55,4 +136,6 @@ def _sides(size: object) -> tuple[int, ...] | None:
 
 
 def _names(names: object) -> tuple[str, ...] | None:
+    if isinstance(names, Mapping):
+        names = list(names.values())
     return tuple(map(str, names)) if isinstance(names, list) else None
