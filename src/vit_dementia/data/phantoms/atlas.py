@@ -1,6 +1,7 @@
 """The template made ready for rendering: tissue, sulci, and which way things grow.
 
-Letters: ``x``, ``y``, ``z`` voxels; ``c`` channels; ``f`` fields; ``n`` points.
+Letters: ``x``, ``y``, ``z`` voxels; ``c`` channels; ``n`` points; ``i``,
+``j``, ``k`` voxels of a coarser grid.
 """
 
 from __future__ import annotations
@@ -230,7 +231,7 @@ def _parts(
     return [v & side for v in ventricles for side in (front, ~front)]
 
 
-def _growth(part: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z 3"]:
+def _growth(part: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "i j k 3"]:
     """Return the way into a body from around it, longest 1, on a coarse grid.
 
     Whoever looks there from just outside sees the inside: the body becomes larger.

@@ -12,6 +12,8 @@ from vit_dementia.data.phantoms.atlas import FIELDS
 from vit_dementia.data.phantoms.lattices import Lattice
 from vit_dementia.data.phantoms.settings import Appearance, Variation
 
+_MOST_OF_A_HIPPOCAMPUS = 0.65  # of its radius: some of it is left in everybody
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shrinkage:
@@ -159,7 +161,7 @@ def _draw_shrinkage(
     own = rng.normal(0, v.ventricle_mm_sd)
     part = rng.normal(0, v.ventricle_part_mm_sd, len(FIELDS))
     ventricles = own + part + v.aging_ventricle_mm * wear
-    hippocampi = rng.normal(0.05 * wear, 0.04, 2)
+    hippocampi = rng.normal(v.aging_hippocampus * wear, v.hippocampus_sd, 2)
     sulci = rng.normal(v.sulcus_mm_mean, v.sulcus_mm_sd) + v.aging_sulcus_mm * wear
     # Who loses more in one structure loses less in another: the sum is the grade's.
     share = np.exp(rng.normal(0, v.pattern_sd, 3))
@@ -173,7 +175,7 @@ def _draw_shrinkage(
     lost = v.disease_hippocampus * atrophy * share[1] * side
     diseased = Shrinkage(
         ventricles_mm=ventricles + grown,
-        hippocampi=np.minimum(hippocampi + lost, 0.7),
+        hippocampi=np.minimum(hippocampi + lost, _MOST_OF_A_HIPPOCAMPUS),
         sulci_mm=sulci,
         lobes_mm=float(v.disease_sulcus_mm * atrophy * share[2]),
     )

@@ -61,16 +61,18 @@ class Variation:
     shift_mm_sd: float = 2.0
     bend_mm_sd: float = 2.5  # of the shape of the head and its lobes
     fold_mm_sd: float = 1.5  # of single gyri
-    ventricle_mm_sd: float = 1.0  # own size of the ventricles
+    ventricle_mm_sd: float = 1.5  # own size of the ventricles
     ventricle_part_mm_sd: float = 0.4  # of its four parts by themselves
     sulcus_mm_mean: float = -0.2  # half width of a young sulcus
-    sulcus_mm_sd: float = 0.2  # of a person's sulci as a whole
+    sulcus_mm_sd: float = 0.1  # of a person's sulci as a whole
     sulcus_place_mm_sd: float = 0.5  # from place to place
-    cortex_sd: float = 0.1  # of the share of white matter where cortex begins
-    cortex_place_sd: float = 0.1  # of the same from place to place
+    cortex_sd: float = 0.12  # of the share of white matter where cortex begins
+    cortex_place_sd: float = 0.12  # of the same from place to place
+    hippocampus_sd: float = 0.1  # of its radius
+    aging_hippocampus: float = 0.1
     aging_ventricle_mm: float = 1.2  # in the oldest
-    aging_sulcus_mm: float = 0.3
-    disease_ventricle_mm: float = 2.6  # at atrophy 1
+    aging_sulcus_mm: float = 0.15
+    disease_ventricle_mm: float = 2.2  # at atrophy 1
     disease_sulcus_mm: float = 0.6
     disease_hippocampus: float = 0.4  # of its radius, at atrophy 1
     pattern_sd: float = 0.35  # of the logarithm of each structure's share
@@ -81,8 +83,8 @@ class Appearance:
     """Gray values, in ranges as T1-weighted scans of real heads have them."""
 
     fluid: tuple[float, float] = (0.14, 0.26)  # of white matter
-    gray: tuple[float, float] = (0.56, 0.68)
-    white: tuple[float, float] = (0.80, 0.92)  # of the full scale of the file
-    bias_sd: float = 0.06  # of the logarithm of the coil's sensitivity
+    gray: tuple[float, float] = (0.54, 0.70)
+    white: tuple[float, float] = (0.74, 0.95)  # of the full scale of the file
+    bias_sd: float = 0.09  # of the logarithm of the coil's sensitivity
     bias_spacing_mm: float = 90.0
     noise: tuple[float, float] = (0.015, 0.035)  # Rician
