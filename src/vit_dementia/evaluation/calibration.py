@@ -5,21 +5,35 @@ only. Slope and intercept as in Cox (1958): 1 and 0 are best; a slope below 1 sa
 probabilities are too extreme. Debiased calibration error: Kumar et al. 2019, arXiv
 1909.10155, Sec. 5.
 
-Shapes: n participants, k classes.
+Shapes: n participants, k classes, b weightings.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import optimize, special
 
-from vit_dementia.evaluation.curves import equal_bins
+from vit_dementia.evaluation.intervals import Interval, wilson
 from vit_dementia.evaluation.metrics import UndefinedScoreError
 
 Probabilities = Float[np.ndarray, "n k"]
 _TINY = 1e-12  # a probability of 0 or 1 has no logit
+_NEWTON_STEPS = 40
+_RUN_AWAY = 25.0  # in standard deviations of the logit: the sides are separated
 _MOST = 50.0  # temperatures are looked for between 1/50 and 50
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows of similar score: how probable they were called, how often it was so."""
+
+    mean_score: float
+    share: float
+    interval: Interval
+    num_rows: int
 
 
 def fit_temperature(label: Int[np.ndarray, " n"], probability: Probabilities) -> float:
@@ -67,25 +81,45 @@ def slope_and_intercept(
     """
     if is_positive.all() or not is_positive.any():
         raise UndefinedScoreError("all participants are on one side")
-    logit = special.logit(np.clip(score, _TINY, 1 - _TINY))
-    if np.ptp(logit) == 0:
+    if np.ptp(score) == 0:
         raise UndefinedScoreError("everybody was told the same probability")
-    if _separated(logit[is_positive], logit[~is_positive]):
+    line = weighted_lines(is_positive, score, np.ones((1, len(score))))[0]
+    if np.isnan(line).any():
         raise UndefinedScoreError("the two sides do not overlap")
-    center, spread = logit.mean(), logit.std()
-    x, y = (logit - center) / spread, is_positive.astype(float)
+    return float(line[0]), float(line[1])
 
-    def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:
-        eta = beta[0] + beta[1] * x
-        residual = special.expit(eta) - y
-        value = float((np.logaddexp(0, eta) - y * eta).mean())
-        return value, np.array([residual.mean(), (residual * x).mean()])
 
-    found = optimize.minimize(
-        loss, np.zeros(2), jac=True, method="BFGS", options={"gtol": 1e-8}
-    )
-    slope = float(found.x[1] / spread)
-    return slope, float(found.x[0] - slope * center)
+def weighted_lines(
+    is_positive: Bool[np.ndarray, " n"],
+    score: Float[np.ndarray, " n"],
+    weights: Float[np.ndarray, "b n"],
+) -> Float[np.ndarray, "b 2"]:
+    """Return slopes and intercepts under many row weights; NaN where there is no fit.
+
+    Newton's method on all weightings at once; where the two sides do not overlap the
+    slope runs away and no fit exists.
+    """
+    logit = special.logit(np.clip(score, _TINY, 1 - _TINY))
+    center, spread = logit.mean(), logit.std() or 1.0
+    x = np.stack([(logit - center) / spread, np.ones(len(logit))])
+    products = (x[:, None] * x[None]).reshape(4, -1)
+    beta = np.zeros((len(weights), 2))
+    step = np.full_like(beta, np.inf)
+    for _ in range(_NEWTON_STEPS):
+        told = special.expit(beta @ x)
+        gradient = (weights * (is_positive - told)) @ x.T
+        curvature = (weights * told * (1 - told)) @ products.T
+        hessian = curvature.reshape(-1, 2, 2) + _TINY * np.eye(2)  # never singular
+        step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+        beta = beta + np.clip(step, -2, 2)  # a longer leap overshoots
+        if np.abs(step).max() < _TINY:
+            break
+    largest = np.maximum(np.abs(step) * _RUN_AWAY / 1e-6, np.abs(beta)).max(axis=1)
+    fitted = largest < _RUN_AWAY  # the last step is tiny, and nothing ran away
+    slope = beta[:, 0] / spread
+    line = np.stack([slope, beta[:, 1] - slope * center], axis=1)
+    line[~fitted] = np.nan
+    return line
 
 
 def calibration_error(
@@ -113,6 +147,35 @@ def calibration_error(
     return float(np.sqrt(max(total / len(score), 0)))
 
 
-def _separated(positive: np.ndarray, negative: np.ndarray) -> bool:
-    above = positive.min() >= negative.max()
-    return bool(above or positive.max() <= negative.min())
+def reliability(
+    is_positive: Bool[np.ndarray, " n"],
+    score: Float[np.ndarray, " n"],
+    *,
+    num_bins: int = 10,
+) -> list[Bin]:
+    """Return rows in bins of equal count, in order of score; ties stay together.
+
+    >>> bins = reliability(np.array([False, True]), np.array([0.2, 0.9]), num_bins=2)
+    >>> [(b.mean_score, b.share, b.num_rows) for b in bins]
+    [(0.2, 0.0, 1), (0.9, 1.0, 1)]
+    """
+    bins = []
+    for mine in equal_bins(score, num_bins=num_bins):
+        true, total = int(is_positive[mine].sum()), int(mine.sum())
+        bins.append(
+            Bin(float(score[mine].mean()), true / total, wilson(true, total), total)
+        )
+    return bins
+
+
+def equal_bins(
+    score: Float[np.ndarray, " n"], *, num_bins: int
+) -> list[Bool[np.ndarray, " n"]]:
+    """Return which rows stand in each bin, about as many in each; ties together.
+
+    >>> [mine.tolist() for mine in equal_bins(np.array([0.1, 0.9, 0.1]), num_bins=2)]
+    [[True, False, True], [False, True, False]]
+    """
+    edges = np.quantile(score, np.linspace(0, 1, num_bins + 1)[1:-1])
+    bin_of = np.searchsorted(np.unique(edges), score, side="left")
+    return [bin_of == number for number in np.unique(bin_of)]

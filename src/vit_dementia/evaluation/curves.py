@@ -1,4 +1,4 @@
-"""Curves behind a report's figures: ROC with its band, and reliability.
+"""The ROC curve of a report and the band around it.
 
 Shapes: n rows, g points on a grid, b resamples.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vit_dementia.evaluation import intervals, weighted
-from vit_dementia.evaluation.intervals import LEVEL, Interval, wilson
+from vit_dementia.evaluation.intervals import LEVEL
 from vit_dementia.evaluation.measures import MEASURES
 from vit_dementia.evaluation.rows import Rows
 
@@ -27,16 +27,6 @@ class Curve:
     y: Float[np.ndarray, " g"]
     low: Float[np.ndarray, " g"]
     high: Float[np.ndarray, " g"]
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Rows of similar score: how probable they were called, how often it was so."""
-
-    mean_score: float
-    share: float
-    interval: Interval
-    num_rows: int
 
 
 def roc(rows: Rows, *, seed: int = 0) -> Curve:
@@ -80,37 +70,3 @@ def _roc_on(
         y = np.concatenate([[0.0], found[row] / found[row, -1]])
         curves[row] = np.interp(grid, x, y)
     return curves, pairs
-
-
-def reliability(
-    is_positive: Bool[np.ndarray, " n"],
-    score: Float[np.ndarray, " n"],
-    *,
-    num_bins: int = 10,
-) -> list[Bin]:
-    """Return rows in bins of equal count, in order of score; ties stay together.
-
-    >>> bins = reliability(np.array([False, True]), np.array([0.2, 0.9]), num_bins=2)
-    >>> [(b.mean_score, b.share, b.num_rows) for b in bins]
-    [(0.2, 0.0, 1), (0.9, 1.0, 1)]
-    """
-    bins = []
-    for mine in equal_bins(score, num_bins=num_bins):
-        true, total = int(is_positive[mine].sum()), int(mine.sum())
-        bins.append(
-            Bin(float(score[mine].mean()), true / total, wilson(true, total), total)
-        )
-    return bins
-
-
-def equal_bins(
-    score: Float[np.ndarray, " n"], *, num_bins: int
-) -> list[Bool[np.ndarray, " n"]]:
-    """Return which rows stand in each bin, about as many in each; ties together.
-
-    >>> [mine.tolist() for mine in equal_bins(np.array([0.1, 0.9, 0.1]), num_bins=2)]
-    [[True, False, True], [False, True, False]]
-    """
-    edges = np.quantile(score, np.linspace(0, 1, num_bins + 1)[1:-1])
-    bin_of = np.searchsorted(np.unique(edges), score, side="left")
-    return [bin_of == number for number in np.unique(bin_of)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vit_dementia.evaluation import intervals, weighted
+from vit_dementia.evaluation.calibration import weighted_lines
 from vit_dementia.evaluation.folds import CONDITIONAL
 from vit_dementia.evaluation.intervals import Interval, Kernel, People
 from vit_dementia.evaluation.metrics import UndefinedScoreError
@@ -219,6 +220,18 @@ MEASURES: Mapping[str, Measure] = {
             weighted.brier_losses(rows.label, rows.probability), w
         ),
         needs=_anybody,
+    ),
+}
+
+
+CALIBRATION: Mapping[str, Measure] = {
+    "slope": Measure(
+        formula=lambda rows, w: weighted_lines(rows.is_positive, rows.score, w)[:, 0],
+        needs=_both_sides,
+    ),
+    "intercept": Measure(
+        formula=lambda rows, w: weighted_lines(rows.is_positive, rows.score, w)[:, 1],
+        needs=_both_sides,
     ),
 }
 

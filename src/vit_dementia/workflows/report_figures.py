@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vit_dementia.evaluation.curves import Curve, reliability, roc
+from vit_dementia.evaluation.calibration import reliability
+from vit_dementia.evaluation.curves import Curve, roc
 from vit_dementia.evaluation.rows import Rows
 from vit_dementia.workflows.report_words import MEANING, Metrics, number, unit_of
 

@@ -13,7 +13,9 @@ from vit_dementia.evaluation import metrics
 from vit_dementia.evaluation.calibration import (
     calibration_error,
     fit_temperature,
+    reliability,
     slope_and_intercept,
+    weighted_lines,
     with_temperature,
 )
 from vit_dementia.evaluation.metrics import UndefinedScoreError
@@ -67,6 +69,16 @@ def test_slope_and_intercept_equal_an_unpenalized_regression():
     assert slope < 0.7  # too extreme
 
 
+def test_weights_count_like_repeated_rows():
+    label, probability = calibrated(3, n=80, k=2)
+    counts = np.random.default_rng(0).integers(0, 4, size=(5, 80))
+    found = weighted_lines(label > 0, probability[:, 1], counts.astype(float))
+    for line, count in zip(found, counts, strict=True):
+        repeated = np.repeat(np.arange(80), count)
+        expected = slope_and_intercept(label[repeated] > 0, probability[repeated, 1])
+        assert line == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
 def test_calibrated_probabilities_have_slope_one():
     label, probability = calibrated(2, k=2)
     slope, intercept = slope_and_intercept(label > 0, probability[:, 1])
@@ -110,3 +122,21 @@ def test_a_slope_that_no_data_define_says_why(is_positive, score, why):
 def test_one_class_cannot_calibrate():
     with pytest.raises(UndefinedScoreError, match="one class"):
         fit_temperature(np.zeros(4, int), np.full((4, 2), 0.5))
+
+
+@given(seeds, st.integers(2, 12))
+def test_every_row_stands_in_one_bin(seed, num_bins):
+    label, probability = calibrated(seed, n=60, k=2)
+    bins = reliability(label > 0, probability[:, 1].round(1), num_bins=num_bins)
+    assert sum(b.num_rows for b in bins) == 60
+    assert len(bins) <= num_bins
+    assert sum(b.share * b.num_rows for b in bins) == pytest.approx(label.sum())
+    middles = [b.mean_score for b in bins]
+    assert middles == sorted(middles)
+    for found in bins:
+        assert found.interval.low <= found.share <= found.interval.high
+
+
+def test_a_constant_score_is_one_bin():
+    (only,) = reliability(np.array([True, False]), np.array([0.3, 0.3]))
+    assert (only.mean_score, only.share, only.num_rows) == (0.3, 0.5, 2)

@@ -1,4 +1,4 @@
-"""ROC and reliability curves."""
+"""The ROC curve."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from vit_dementia.evaluation.curves import reliability, roc
+from vit_dementia.evaluation.curves import roc
 from vit_dementia.evaluation.measures import MEASURES
 from vit_dementia.evaluation.rows import Rows
 
@@ -49,21 +49,3 @@ def test_the_area_under_the_curve_is_the_auroc(seed, folds):
         MEASURES["auroc"].value(rows), abs=0.01
     )
     assert (curve.low <= curve.high).all()
-
-
-@given(seeds, st.integers(2, 12))
-def test_every_row_stands_in_one_bin(seed, num_bins):
-    rows = rows_of(seed)
-    bins = reliability(rows.is_positive, rows.score, num_bins=num_bins)
-    assert sum(b.num_rows for b in bins) == 60
-    assert len(bins) <= num_bins
-    assert sum(b.share * b.num_rows for b in bins) == pytest.approx(30)
-    middles = [b.mean_score for b in bins]
-    assert middles == sorted(middles)
-    for found in bins:
-        assert found.interval.low <= found.share <= found.interval.high
-
-
-def test_a_constant_score_is_one_bin():
-    (only,) = reliability(np.array([True, False]), np.array([0.3, 0.3]))
-    assert (only.mean_score, only.share, only.num_rows) == (0.3, 0.5, 2)
