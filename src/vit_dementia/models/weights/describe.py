@@ -76,6 +76,8 @@ def describe(
     else:
         num_prefix = fields["class_token"] + fields["distilled"]
         num_prefix += fields["num_registers"]
+        if not fields.get("position_prefix", True):
+            num_prefix = 0
         stride = stride_of(fields.get("stem", "patch"), fields.get("resnet", ()))
         token_size = tuple(p * stride for p in fields["patch_size"])
         size, prefix = _places(pos.shape[1], num_prefix, token_size, image_size, where)

@@ -96,7 +96,8 @@ def from_google(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 out[start + _LEAVES[rest]] = value
             elif part == "MlpBlock":
                 dense, _, leaf = rest.partition("/")
-                out[f"{start}mlp.fc{int(dense[-1]) + 1}{_LEAVES[leaf]}"] = value.T
+                start += f"mlp.fc{int(dense[-1]) + 1}"
+                out[start + _LEAVES[leaf]] = _turned(value)
             else:
                 _attention(start + "attn.", rest, value, out, apart)
         elif name.startswith("MAPHead_0/MultiHeadDotProductAttention_0/"):
@@ -277,8 +278,9 @@ def _written_norm(index: int) -> Callable[..., dict[str, Tensor]]:
 
 def _written_dense(index: int) -> Callable[..., dict[str, Tensor]]:
     def write(start: str, leaf: str, value: Tensor, _heads: int) -> dict[str, Tensor]:
-        theirs = "kernel" if leaf == "weight" else "bias"
-        return {f"{start}MlpBlock_3/Dense_{index}/{theirs}": value.T}
+        if leaf == "bias":
+            return {f"{start}MlpBlock_3/Dense_{index}/bias": value}
+        return {f"{start}MlpBlock_3/Dense_{index}/kernel": value.T}
 
     return write
 

@@ -107,6 +107,7 @@ def convert(raw: RawFile) -> Weights:
         told["depth"] = depth
     if "reg_token" in state:
         state = without_class_position(state)
+        told["position_prefix"] = False
     return Weights(
         state=state,
         architecture=describe(

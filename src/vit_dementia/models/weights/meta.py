@@ -51,8 +51,9 @@ def convert(raw: RawFile) -> Weights:
             " plain Vision Transformer"
         )
     layout, rule = _kind_of(raw.state)
+    told = {}
     if "reg_token" in state:
-        state = without_class_position(state)
+        state, told = without_class_position(state), {"position_prefix": False}
     return Weights(
         state=state,
         architecture=describe(
@@ -60,6 +61,7 @@ def convert(raw: RawFile) -> Weights:
             where=raw.path,
             num_heads=raw.num_heads,
             image_size=raw.image_size,
+            **told,
         ),
         classes=raw.classes,
         mean=IMAGENET_MEAN,

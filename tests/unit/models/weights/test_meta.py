@@ -1,0 +1,184 @@
+"""DINO, DINOv2, DeiT III and MAE against a NumPy forward pass of the formulas."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from vit_dementia.config import VitConfig
+from vit_dementia.errors import CheckpointError
+from vit_dementia.models.weights import load_model, read_weights
+
+D, HEADS, DEPTH, PATCH = 24, 3, 3, 4
+THREE = VitConfig(num_heads=HEADS)
+
+
+def backbone(*, rows: int, scales: tuple[str, str] | None = None):
+    """Return random weights under timm's names, with this many positions."""
+    generator = torch.Generator().manual_seed(0)
+
+    def make(*shape):
+        return torch.randn(shape, dtype=torch.float64, generator=generator) * 0.4
+
+    w = {
+        "cls_token": make(1, 1, D),
+        "pos_embed": make(1, rows, D),
+        "patch_embed.proj.weight": make(D, 3, PATCH, PATCH),
+        "patch_embed.proj.bias": make(D),
+        "norm.weight": make(D),
+        "norm.bias": make(D),
+    }
+    for i in range(DEPTH):
+        for name, shape in (
+            ("norm1", (D,)),
+            ("attn.qkv", (3 * D, D)),
+            ("attn.proj", (D, D)),
+            ("norm2", (D,)),
+            ("mlp.fc1", (2 * D, D)),
+            ("mlp.fc2", (D, 2 * D)),
+        ):
+            w[f"blocks.{i}.{name}.weight"] = make(*shape)
+            w[f"blocks.{i}.{name}.bias"] = make(shape[0])
+        for scale in scales or ():
+            w[f"blocks.{i}.{scale}"] = make(D)
+    return w
+
+
+def reference(w, numpy_vit, *, scales=None, class_position=True, registers=None):
+    a = {name: value.numpy() for name, value in w.items()}
+    blocks = [numpy_vit.torch_block(a, i, HEADS, scales) for i in range(DEPTH)]
+    kernel = a["patch_embed.proj.weight"].transpose(2, 3, 1, 0)
+
+    def forward(image):
+        z = numpy_vit.patches(image, kernel, a["patch_embed.proj.bias"])
+        cls = a["cls_token"][0]
+        if class_position:
+            z = np.concatenate([cls, z]) + a["pos_embed"][0]
+        else:
+            z = np.concatenate([cls, z + a["pos_embed"][0]])
+        if registers is not None:  # after the positions, behind the class token
+            z = np.concatenate([z[:1], registers.numpy()[0], z[1:]])
+        z, trace = numpy_vit.encode(z, blocks, 1e-6, numpy_vit.gelu)
+        tokens = numpy_vit.layer_norm(z, a["norm.weight"], a["norm.bias"], 1e-6)
+        if "head.weight" in a:
+            return tokens[0] @ a["head.weight"].T + a["head.bias"], tokens, trace
+        return tokens[0], tokens, trace
+
+    return forward
+
+
+def check(path, numpy_vit, forward) -> None:
+    image = np.random.default_rng(1).normal(size=(12, 12, 3))
+    numpy_vit.assert_same_network(load_model(path, vit=THREE).eval(), image, forward)
+
+
+def test_dino_gives_its_teacher(numpy_vit, tmp_path) -> None:
+    w = backbone(rows=10)
+    noise = {f"module.backbone.{k}": torch.zeros_like(v) for k, v in w.items()}
+    head = {
+        "head.mlp.0.weight": torch.zeros(3, D),
+        "head.last_layer.weight_g": noise["module.backbone.cls_token"],
+    }
+    content = {
+        "student": noise,
+        "teacher": {f"backbone.{k}": v for k, v in w.items()} | head,
+        "epoch": 3,
+        "args": argparse.Namespace(arch="vit_small"),
+    }
+    torch.save(content, tmp_path / "a.pth")
+    check(tmp_path / "a.pth", numpy_vit, reference(w, numpy_vit))
+    weights = read_weights(tmp_path / "a.pth", num_heads=3)
+    assert (weights.layout, weights.rule) == ("dino", "dino")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_dinov2_gives_its_backbone(numpy_vit, tmp_path, chunked) -> None:
+    scales = ("ls1.gamma", "ls2.gamma")
+    w = backbone(rows=10, scales=scales)
+    theirs = w | {"mask_token": torch.zeros(1, D)}
+    if chunked:  # as FSDP trains: blocks.CHUNK.NUMBER, and a head beside
+        chunk_of = {"0": "0", "1": "0", "2": "1"}
+        theirs = {
+            "backbone."
+            + re.sub(
+                r"^blocks\.(\d)", lambda m: f"blocks.{chunk_of[m[1]]}.{m[1]}", name
+            ): v
+            for name, v in theirs.items()
+        } | {"dino_head.mlp.0.weight": torch.zeros(1), "ibot_head.b": torch.zeros(1)}
+        theirs = {"teacher": theirs}
+    torch.save(theirs, tmp_path / "a.pth")
+    check(tmp_path / "a.pth", numpy_vit, reference(w, numpy_vit, scales=scales))
+    assert read_weights(tmp_path / "a.pth", num_heads=3).rule == "dino"
+
+
+def test_dinov2_with_registers_puts_them_in_after_the_positions(
+    numpy_vit, tmp_path
+) -> None:
+    scales = ("ls1.gamma", "ls2.gamma")
+    w = backbone(rows=10, scales=scales)
+    registers = torch.randn(1, 4, D, dtype=torch.float64)
+    beside = {"mask_token": torch.zeros(1, D), "register_tokens": registers}
+    torch.save(w | beside, tmp_path / "a.pth")
+    check(
+        tmp_path / "a.pth",
+        numpy_vit,
+        reference(w, numpy_vit, scales=scales, registers=registers),
+    )
+    assert read_weights(tmp_path / "a.pth", num_heads=3).rule == "bicubic-antialias"
+
+
+def test_deit_3_has_no_position_for_its_class_token(numpy_vit, tmp_path) -> None:
+    scales = ("gamma_1", "gamma_2")
+    w = backbone(rows=9, scales=scales)
+    w["head.weight"] = torch.randn(7, D, dtype=torch.float64)
+    w["head.bias"] = torch.randn(7, dtype=torch.float64)
+    torch.save({"model": w}, tmp_path / "a.pth")
+    forward = reference(w, numpy_vit, scales=scales, class_position=False)
+    check(tmp_path / "a.pth", numpy_vit, forward)
+    assert read_weights(tmp_path / "a.pth", num_heads=3).layout == "deit"
+
+
+def test_a_masked_autoencoder_loses_its_decoder(numpy_vit, tmp_path) -> None:
+    w = backbone(rows=10)
+    decoder = {
+        "mask_token": torch.zeros(1, 1, 8),
+        "decoder_pos_embed": torch.zeros(1, 10, 8),
+        "decoder_embed.weight": torch.zeros(8, D),
+        "decoder_blocks.0.norm1.weight": torch.zeros(8),
+    }
+    torch.save({"model": w | decoder}, tmp_path / "a.pth")
+    check(tmp_path / "a.pth", numpy_vit, reference(w, numpy_vit))
+    weights = read_weights(tmp_path / "a.pth", num_heads=3)
+    assert (weights.layout, weights.rule) == ("mae", "bicubic")
+
+
+def test_a_fine_tuned_masked_autoencoder_averages_then_normalizes(tmp_path) -> None:
+    w = backbone(rows=10)
+    w["fc_norm.weight"], w["fc_norm.bias"] = w.pop("norm.weight"), w.pop("norm.bias")
+    w["head.weight"] = torch.randn(7, D, dtype=torch.float64)
+    w["head.bias"] = torch.zeros(7, dtype=torch.float64)
+    torch.save({"model": w}, tmp_path / "a.pth")
+    model = load_model(tmp_path / "a.pth", vit=THREE).eval()
+    assert model.architecture.pooling == "mean"
+    z = model.forward_features(torch.randn(1, 3, 12, 12, dtype=torch.float64))
+    expected = model.head(model.fc_norm(z[:, 1:].mean(1)))
+    torch.testing.assert_close(model.forward_head(z), expected)
+    assert read_weights(tmp_path / "a.pth", num_heads=3).rule == "bicubic"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("blocks.0.mlp.w12.weight", "SwiGLU"),
+        ("rope_embed.periods", "RoPE"),
+    ],
+)
+def test_what_is_no_plain_network_is_refused_by_name(tmp_path, extra, message) -> None:
+    beside = {"mask_token": torch.zeros(1, D), extra: torch.zeros(1)}
+    torch.save(backbone(rows=10) | beside, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path / "a.pth", vit=THREE)
