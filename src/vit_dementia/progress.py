@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable  # the tests check types while they run
+@runtime_checkable
 class Bar(Protocol):
     """One progress bar."""
 
@@ -15,6 +16,7 @@ class Bar(Protocol):
         """Move on by ``count``; ``note`` is shown beside the bar."""
 
 
+@runtime_checkable
 @runtime_checkable
 class Watch(Protocol):
     """Somebody who is told what goes on; the command line shows it on stderr."""

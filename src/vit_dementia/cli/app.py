@@ -79,7 +79,8 @@ def _recipe_of(tokens: Sequence[str]) -> Dict | None:
         if name == "--recipe" and (equals or position + 1 < len(tokens)):
             chosen = value if equals else tokens[position + 1]
             settings = recipes.read_recipe(chosen)
-            return Dict(settings, source=f"recipe {chosen}", use_commands_as_keys=False)
+            # Below the verb's name: [train] is a table of settings, and train a verb.
+            return Dict({tokens[0]: settings}, source=f"recipe {chosen}")
     return None
 
 

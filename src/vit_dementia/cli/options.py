@@ -21,7 +21,7 @@ class CohortOptions:
     columns: str | None = None
     """other names of columns: participant_id=subject,label=kaggle_class"""
     label_column: str | None = None
-    """column with the label [default: label, diagnosis or cdr]"""
+    """column with the label [default: label]"""
     label_map: str | None = None
     """labels renamed or merged: OLD=NEW,OLD=NEW"""
     classes: str | None = None

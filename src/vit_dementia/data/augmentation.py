@@ -8,7 +8,7 @@ Shapes: ``b`` slices, ``c`` channels, ``h w`` pixels.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name PyTorch's own documents use
@@ -20,6 +20,7 @@ from vit_dementia.config import AugmentConfig
 BIAS_GRID = 4  # knots a side of the coil's brightness field: smooth over the head
 
 
+@runtime_checkable
 class _Uniform(Protocol):
     """Draw numbers for each slice of the batch, on its device."""
 
@@ -49,7 +50,7 @@ def augment(
         field, size=images.shape[-2:], mode="bicubic", align_corners=True
     )
     if config.noise:
-        strength = uniform(0, config.noise, 1, 1, 1)
+        strength = uniform(0.0, config.noise, 1, 1, 1)
         noise = torch.randn(images.shape, generator=generator).to(images.device)
         images = images + strength * noise
     if config.erase:
@@ -61,7 +62,7 @@ def _moved(images: Tensor, config: AugmentConfig, uniform: _Uniform) -> Tensor:
     """Turn, scale, shift and mirror each slice about its center; black comes in."""
     angle = torch.deg2rad(uniform(-config.rotation_degrees, config.rotation_degrees))
     zoom = 1 + uniform(-config.scale, config.scale)
-    mirror = torch.where(uniform(0, 1) < config.flip, -1.0, 1.0)
+    mirror = torch.where(uniform(0.0, 1.0) < config.flip, -1.0, 1.0)
     shift = uniform(-2 * config.shift, 2 * config.shift, 2)  # the side is 2 units long
     height, width = images.shape[-2:]
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
@@ -77,8 +78,8 @@ def _moved(images: Tensor, config: AugmentConfig, uniform: _Uniform) -> Tensor:
 def _erased(images: Tensor, probability: float, uniform: _Uniform) -> Tensor:
     """Blank one rectangle, of up to a third of each side, in some of the slices."""
     height, width = images.shape[-2:]
-    is_erased = uniform(0, 1) < probability
-    size, place = uniform(0.1, 1 / 3, 2), uniform(0, 1, 2)
+    is_erased = uniform(0.0, 1.0) < probability
+    size, place = uniform(0.1, 1 / 3, 2), uniform(0.0, 1.0, 2)
     rows = torch.arange(height, device=images.device) / height
     columns = torch.arange(width, device=images.device) / width
     start = place * (1 - size)

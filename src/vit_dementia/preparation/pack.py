@@ -11,7 +11,6 @@ from jaxtyping import UInt8
 from vit_dementia.data.cache import pack
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import probe_size, read_slice
-from vit_dementia.data.problems import without_unreadable
 from vit_dementia.errors import ScanError
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet, Watch
@@ -45,9 +44,17 @@ def pack_slices(
         )
     if not packed.causes:
         return cohort, packed.images
-    readable = without_unreadable(cohort, packed.causes)
+    paths = cohort.table["path"]
+    readable = cohort.without(
+        {paths.iloc[row]: _line(paths.iloc[row], c) for row, c in packed.causes.items()}
+    )
     kept = np.setdiff1d(np.arange(len(files)), list(packed.causes))
     return readable, packed.images[kept]
+
+
+def _line(path: str, cause: str) -> str:
+    """Return the cause with the path in front, once."""
+    return cause if path in cause else f"{path}: {cause}"
 
 
 def commonest_size(cohort: Cohort, *, patch_size: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def draw_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:
     aside.replace(path)
 
 
-def plot_curves(curves: Mapping[str, Sequence[float]], axes: Sequence[Any]) -> None:
+def plot_curves(curves: Mapping[str, Sequence[float]], axes: Iterable[Any]) -> None:
     """Draw the two panels on two axes of the caller's."""
     epochs = range(1, len(curves["train_loss"]) + 1)
     for axis, what, title in zip(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -39,6 +39,7 @@ class Step:
     learning_rate: float
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Give each slice's loss, and whether it was answered correctly."""
 

@@ -40,7 +40,7 @@ class Material:
 def make_split(cohort: Cohort, config: RunConfig) -> Split:
     """Return the split the data bring, or a new one by participant."""
     data = config.data
-    if (cohort.table["split"] == "train").any():
+    if cohort.brings_split:
         return split_from_cohort(cohort, val=data.val, seed=config.seed)
     return holdout(cohort, val=data.val, test=data.test, seed=config.seed)
 

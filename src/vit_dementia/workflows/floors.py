@@ -1,6 +1,7 @@
 """The floors of one scored part, computed from the same slices the network saw.
 
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
+Shapes: ``n`` slices, ``t`` of them trained on and ``m`` scored, ``c`` channels, ``h w``
+pixels, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.evaluation import floors
@@ -17,11 +18,14 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.rows import predictions_of_rows
 
 Images = UInt8[np.ndarray, "n c h w"]
-Rows = Int[np.ndarray, " m"]
 
 
 def floor_predictions(
-    cohort: Cohort, images: Images, *, train: Rows, scored: Rows
+    cohort: Cohort,
+    images: Images,
+    *,
+    train: Int[np.ndarray, " t"],
+    scored: Int[np.ndarray, " m"],
 ) -> dict[str, Predictions]:
     """Return what needs no network says of the scored rows, by name of the floor.
 
@@ -43,7 +47,12 @@ def floor_predictions(
     }
 
 
-def _linear(cohort: Cohort, gray: np.ndarray, train: Rows, scored: Rows) -> np.ndarray:
+def _linear(
+    cohort: Cohort,
+    gray: Float[np.ndarray, "n h w"],
+    train: Int[np.ndarray, " t"],
+    scored: Int[np.ndarray, " m"],
+) -> Float[np.ndarray, "m k"]:
     """Give each scored row the answer for its participant, or for itself."""
     unit = "participant" if cohort.participants_known else "image"
     units = np.array(cohort.unit_ids(unit))

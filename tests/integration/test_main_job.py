@@ -1,0 +1,243 @@
+"""Train, evaluate and predict: every verb end to end, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.inference.model_folder import read_model_folder
+from vit_dementia.inference.predictor import Predictor
+from vit_dementia.training.run_folder import RunFolder
+
+from .conftest import CLASSES, TINY, paint_cohort
+
+
+def test_train_evaluate_and_predict_leave_what_the_design_promises(
+    cohort_folder, command, tmp_path
+) -> None:
+    out = tmp_path / "run"
+    command("train", cohort_folder, *TINY, "--epochs=3", "--out", out)
+    for name in (
+        "config.toml",
+        "cohort.tsv",
+        "split.json",
+        "environment.json",
+        "history.jsonl",
+        "history.pkl",
+        "loss_curves.png",
+        "model/model.safetensors",
+        "model/config.json",
+        "model/preprocessing.json",
+        "model/README.md",
+    ):
+        assert (out / name).is_file(), name
+    assert len((out / "history.jsonl").read_text().splitlines()) == 3
+
+    told = command("evaluate", out, "--json")
+    metrics = json.loads(told.stdout)
+    assert json.loads((out / "evaluation/test/metrics.json").read_text()) == metrics
+    for name in ("predictions.tsv", "predictions_participants.tsv", "report.html"):
+        assert (out / "evaluation/test" / name).is_file()
+    assert "Research use only" in told.stderr
+
+    scan = next((cohort_folder / CLASSES[0]).iterdir())
+    document = json.loads(command("predict", out, scan, "--json").stdout)
+    assert set(document) == {
+        "format", "model", "results", "participants", "disclaimer"
+    }  # fmt: skip
+    (result,) = document["results"]
+    assert math.isclose(sum(result["probabilities"].values()), 1.0)
+
+
+def test_scores_are_those_of_scikit_learn_on_the_written_predictions(
+    cohort_folder, command, tmp_path
+) -> None:
+    out = tmp_path / "run"
+    command(
+        "train", cohort_folder, *TINY, "--epochs=1", "--data.test=0.5", "--out", out
+    )
+    metrics = json.loads(command("evaluate", out, "--json").stdout)
+    table = pd.read_csv(out / "evaluation/test/predictions_participants.tsv", sep="\t")
+    expected = roc_auc_score(table.label != CLASSES[0], 1 - table[f"p_{CLASSES[0]}"])
+    assert metrics["by_participant"]["scores"]["auroc"]["value"] == pytest.approx(
+        expected
+    )
+    assert metrics["by_participant"]["n_participants"] == len(table) == 6
+
+
+def test_a_network_learns_eight_people_by_heart(tmp_path, command) -> None:
+    data = paint_cohort(tmp_path / "data", people=8)
+    out = tmp_path / "run"
+    command(
+        "train", data, *TINY, "--epochs=60", "--learning-rate=3e-3", "--no-augment",
+        "--data.val=0", "--data.test=0", "--out", out,
+    )  # fmt: skip
+    last = json.loads((out / "history.jsonl").read_text().splitlines()[-1])
+    assert last["train_accuracy"] == 1.0
+    assert last["train_loss"] < 0.1
+
+
+def test_three_doors_give_one_answer(cohort_folder, command, tmp_path) -> None:
+    out = tmp_path / "run"
+    command("train", cohort_folder, *TINY, "--epochs=1", "--out", out)
+    command("evaluate", out)
+    table = pd.read_csv(out / "evaluation/test/predictions.tsv", sep="\t")
+    files = [cohort_folder / path for path in table.path]
+    names = [f"p_{name}" for name in CLASSES]
+
+    shell = json.loads(command("predict", out, *files, "--json").stdout)
+    by_shell = [[r["probabilities"][c] for c in CLASSES] for r in shell["results"]]
+    by_python = Predictor.load(out / "model")(files).predictions.probabilities
+    np.testing.assert_allclose(by_shell, table[names], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(by_python, table[names], rtol=0, atol=1e-6)
+
+
+def test_the_tensor_at_training_is_the_tensor_at_prediction(
+    cohort_folder, command, tmp_path
+) -> None:
+    from vit_dementia.data.images import read_slice
+    from vit_dementia.preparation.pack import pack_slices
+
+    out = tmp_path / "run"
+    command("train", cohort_folder, *TINY, "--epochs=0", "--out", out)
+    preprocessing = read_model_folder(out).preprocessing
+    cohort, images = pack_slices(
+        Cohort.from_path(cohort_folder), preprocessing, cache=tmp_path / "cache"
+    )
+    trained_on = preprocessing.normalize(torch.from_numpy(np.array(images)))
+    predicted_on = torch.stack(
+        [
+            preprocessing.normalize(
+                torch.from_numpy(preprocessing(read_slice(file)))[None]
+            )[0]
+            for file in cohort.files()
+        ]
+    )
+    assert torch.equal(trained_on, predicted_on)
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_run(
+    cohort_folder, command, tmp_path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command("train", cohort_folder, *TINY, "--epochs=1", "--out", first)
+    command(
+        "train", cohort_folder, "--init", first, "--epochs=1", "--freeze=backbone",
+        "--device=cpu", "--out", second,
+    )  # fmt: skip
+    before = read_model_folder(first).network.state_dict()
+    after = read_model_folder(second).network.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_cross_validation_scores_everybody_once_and_resumes_to_the_same(
+    cohort_folder, command, tmp_path
+) -> None:
+    out = tmp_path / "cv"
+    arguments = ("cross-validate", cohort_folder, *TINY, "--epochs=1", "--folds=3")
+    whole = json.loads(command(*arguments, "--out", out, "--json").stdout)
+    table = pd.read_csv(
+        out / "evaluation/out-of-fold/predictions_participants.tsv", sep="\t"
+    )
+    assert sorted(table.participant_id) == [f"sub-{n:03}" for n in range(12)]
+    split = json.loads((out / "split.json").read_text())
+    for number, fold in enumerate(split["folds"]):
+        run = RunFolder(out / "folds" / str(number))
+        assert run.config.fold == number
+        assert not set(fold["test"]) & set(fold["train"] + fold["val"])
+
+    shutil.rmtree(out / "folds" / "2")
+    shutil.rmtree(out / "evaluation")
+    again = json.loads(command("cross-validate", "--resume", out, "--json").stdout)
+    assert again == whole
+
+
+def test_a_split_file_is_followed_and_a_foreign_one_refused(
+    cohort_folder, command, tmp_path
+) -> None:
+    split = tmp_path / "split.json"
+    command("split", cohort_folder, "--folds=3", "--out", split, "--seed=5")
+    folds = json.loads(split.read_text())["folds"]
+    out = tmp_path / "run"
+    command(
+        "train", cohort_folder, *TINY, "--epochs=0", "--split", split, "--fold=2",
+        "--out", out,
+    )  # fmt: skip
+    command("evaluate", out)
+    table = pd.read_csv(out / "evaluation/test/predictions.tsv", sep="\t")
+    assert set(table.participant_id) == set(folds[2]["test"])
+
+    other = paint_cohort(tmp_path / "other", people=10)
+    refused = command("train", other, *TINY, "--split", split, check=2)
+    assert "another cohort" in refused.stderr
+
+
+def test_a_leak_stops_training_unless_it_is_named_and_is_repeated_ever_after(
+    tmp_path, command
+) -> None:
+    data = paint_cohort(tmp_path / "data", people=12, parts=("train", "test"))
+    moved = data / "train" / CLASSES[0] / "sub-000_slice-0.png"
+    moved.rename(data / "test" / CLASSES[0] / moved.name)
+    out = tmp_path / "run"
+    refused = command("train", data, *TINY, "--epochs=1", "--out", out, check=3)
+    assert "sub-000" in refused.stderr
+    assert not out.exists()
+
+    command(
+        "train", data, *TINY, "--epochs=1", "--out", out, "--allow-leakage", "to see it"
+    )
+    told = command("evaluate", out)
+    assert "to see it" in told.stderr
+    assert "to see it" in (out / "evaluation/test/report.html").read_text()
+    scan = next((data / "test" / CLASSES[0]).iterdir())
+    assert "to see it" in command("predict", out, scan).stderr
+
+
+def test_history_pickle_is_read_by_the_historical_recipe(
+    cohort_folder, command, tmp_path
+) -> None:
+    out = tmp_path / "run"
+    command("train", cohort_folder, *TINY, "--epochs=2", "--out", out)
+    with (out / "history.pkl").open("rb") as file:
+        results = pd.read_pickle(file)
+    assert set(results) == {"train_loss", "train_acc", "test_loss", "test_acc"}
+    assert {len(curve) for curve in results.values()} == {2}
+    assert all(type(value) is float for curve in results.values() for value in curve)
+
+
+def test_the_cache_is_private_holds_no_names_and_is_cleared(
+    cohort_folder, command, tmp_path
+) -> None:
+    cache = tmp_path / "decoded"
+    command("train", cohort_folder, *TINY, "--epochs=0", "--cache", cache, "--out=r")
+    assert cache.stat().st_mode & 0o777 == 0o700
+    listed = command("cache", "list", "--cache", cache).stdout
+    assert listed.split("\t")[1] == "24"
+    assert b"sub-" not in b"".join(file.read_bytes() for file in cache.iterdir())
+    command("cache", "clear", "--cache", cache)
+    assert not list(cache.iterdir())
+
+
+def test_a_recipe_lies_between_the_defaults_and_the_command_line(
+    cohort_folder, command, tmp_path
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("[train]\nepochs = 0\nbatch_size = 3\n[vit]\ndepth = 1\n")
+    command(
+        "train", cohort_folder, *TINY, "--recipe", recipe, "--batch-size=5", "--out=r"
+    )
+    config = RunFolder(tmp_path / "r").config
+    assert (config.train.epochs, config.train.batch_size, config.vit.depth) == (0, 5, 2)
+
+    recipe.write_text("[train]\nepoch = 1\n")
+    refused = command("train", cohort_folder, "--recipe", recipe, check=2)
+    assert "did you mean train.epochs" in refused.stderr
