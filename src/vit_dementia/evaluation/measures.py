@@ -16,6 +16,7 @@ from vit_dementia.evaluation.calibration import weighted_lines
 from vit_dementia.evaluation.folds import CONDITIONAL
 from vit_dementia.evaluation.intervals import Interval, Kernel, People
 from vit_dementia.evaluation.metrics import UndefinedScoreError
+from vit_dementia.evaluation.operating import weighted_sensitivity
 from vit_dementia.evaluation.rows import FEWEST, Rows
 
 Formula = Callable[[Rows, np.ndarray], np.ndarray]  # rows, weights "b n" to " b"
@@ -150,6 +151,17 @@ def _order(rows: Rows) -> None:
     _two_classes(rows)
 
 
+def _at_specificity(specificity: float) -> Measure:
+    return Measure(
+        formula=lambda rows, w: weighted_sensitivity(
+            rows.is_positive, rows.score, w, specificity=specificity
+        ),
+        needs=_both_sides,
+        strata=lambda rows: rows.is_positive,
+        ranks_across_folds=True,
+    )
+
+
 def _macro_auroc(rows: Rows, weights: np.ndarray) -> np.ndarray:
     probability = rows.probability
     each = [
@@ -182,6 +194,8 @@ MEASURES: Mapping[str, Measure] = {
         _negatives,
         strata=lambda rows: rows.is_positive,
     ),
+    "sensitivity_at_specificity_90": _at_specificity(0.90),
+    "sensitivity_at_specificity_95": _at_specificity(0.95),
     "accuracy": _share(
         lambda rows: np.ones(len(rows.label), bool),
         lambda rows: rows.label == rows.predicted,

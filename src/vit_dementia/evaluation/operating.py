@@ -4,7 +4,7 @@ A participant is called positive when the score is **above** the threshold. Net 
 Vickers & Elkin 2006. A threshold is chosen on validation participants and used on
 others; chosen on those it is scored on, it flatters.
 
-Shapes: n participants, t thresholds.
+Shapes: n participants, t thresholds, b weightings.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vit_dementia.evaluation import weighted
 from vit_dementia.evaluation.metrics import UndefinedScoreError
 
 Mask = Bool[np.ndarray, " n"]
 Scores = Float[np.ndarray, " n"]
+_ROUNDING = 1e-9  # 0.9 * 10 is 9, whatever the processor says
 
 
 def threshold_for_specificity(
@@ -44,10 +46,32 @@ def sensitivity_at_specificity(
     >>> sensitivity_at_specificity(is_positive, score, specificity=0.5)
     1.0
     """
+    if is_positive.all():
+        raise UndefinedScoreError("no negatives to set a threshold by")
     if not is_positive.any():
         raise UndefinedScoreError("no positives")
-    threshold = threshold_for_specificity(is_positive, score, specificity=specificity)
-    return float((score[is_positive] > threshold).mean())
+    ones = np.ones((1, len(score)))
+    found = weighted_sensitivity(is_positive, score, ones, specificity=specificity)
+    return float(found[0])
+
+
+def weighted_sensitivity(
+    is_positive: Mask,
+    score: Scores,
+    weights: Float[np.ndarray, "b n"],
+    *,
+    specificity: float,
+) -> Float[np.ndarray, " b"]:
+    """Return the same under many row weights, each with a threshold of its own."""
+    positive, negative = weighted.by_rising_score(is_positive, score, weights)
+    cleared, total = np.cumsum(negative, axis=1), negative.sum(axis=1, keepdims=True)
+    enough = cleared >= specificity * total - _ROUNDING
+    above = np.cumsum(positive[:, ::-1], axis=1)[:, ::-1] - positive
+    first = enough.argmax(axis=1)[:, None]  # the lowest threshold that clears enough
+    found = np.take_along_axis(above, first, axis=1)[:, 0]
+    return np.where(
+        total[:, 0] > 0, weighted.ratio(found, positive.sum(axis=1)), np.nan
+    )
 
 
 def predictive_values(

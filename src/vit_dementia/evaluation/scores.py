@@ -8,6 +8,8 @@
      "threshold": "...", "pooling": "...",
      "by_participant": {"n_participants", "n_images", "scores": {name: entry},
                         "auroc_delong": entry, "auroc_pooled_over_folds": entry,
+                        "chance": {"p_value", "low", "high", "deals"},
+                        "calibration": {"slope", "intercept", "error": entries},
                         "by_class": {class: {"n_participants", "n_images",
                                              "sensitivity": entry, "auroc": entry}},
                         "confusion_matrix": [[...], ...]},   # true down, told across
@@ -15,6 +17,7 @@
      "floors": {name: {score name: entry}},
      "above_floor": {"auroc": {"floor": name, "difference": entry,
                                "verdict": "above the floor"}, ...},
+     "warnings": [...],  # of scores that are too good to be true
      "disclaimer": "Research use only: ..."}
 
 An entry is that of ``entries``. ``by_participant``, and the counts of participants, are
@@ -34,10 +37,14 @@ from vit_dementia import DISCLAIMER
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation import intervals
 from vit_dementia.evaluation.above_floor import compare_with_floors
-from vit_dementia.evaluation.entries import entry, entry_of
-from vit_dementia.evaluation.measures import MEASURES, measures_of_class
+from vit_dementia.evaluation.calibration import calibration_error
+from vit_dementia.evaluation.entries import Entry, entry, entry_of
+from vit_dementia.evaluation.measures import CALIBRATION, MEASURES, measures_of_class
+from vit_dementia.evaluation.metrics import UndefinedScoreError
+from vit_dementia.evaluation.permuted import permuted_labels
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.evaluation.rows import THRESHOLD, Rows
+from vit_dementia.evaluation.too_good import too_good
 
 FORMAT = 1
 BY_IMAGE_ONLY = (
@@ -55,6 +62,7 @@ def score(
     fold_of: Mapping[str, object] | None = None,
     floors: Mapping[str, Predictions] | None = None,
     leak_note: str | None = None,
+    train_accuracy: float | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return all scores of predictions: the content of ``metrics.json``.
@@ -67,6 +75,7 @@ def score(
             known, each path) was scored; pairs are compared within a fold only.
         floors: predictions without a ViT for the same participants, by name.
         leak_note: the sentence to repeat when the run was allowed to leak.
+        train_accuracy: on the training images, to compare with; see ``too_good``.
         seed: of the resampling.
 
     Raises:
@@ -85,7 +94,7 @@ def score(
         name: rows_of(_aligned(name, floor, unit))
         for name, floor in (floors or {}).items()
     }
-    return {
+    metrics = {
         "format": FORMAT,
         "classes": list(predictions.classes),
         "participants_known": known,
@@ -105,6 +114,7 @@ def score(
         "above_floor": compare_with_floors(rows_of(unit), rows_of_floor, seed=seed),
         "disclaimer": DISCLAIMER,
     }
+    return metrics | {"warnings": too_good(metrics, train_accuracy=train_accuracy)}
 
 
 def either(names: Sequence[str]) -> str:
@@ -161,7 +171,7 @@ def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:
 def _section(rows: Rows, *, known: bool, seed: int) -> dict[str, Any]:
     """Return the scores of one unit, participants or images."""
     everybody = np.ones(len(rows.label), bool)
-    section = {
+    section: dict[str, Any] = {
         "n_participants": rows.people_of(everybody) if known else None,
         "n_images": int(rows.num_scans.sum()),
         "scores": {k: entry_of(m, rows, seed=seed) for k, m in MEASURES.items()},
@@ -180,7 +190,13 @@ def _section(rows: Rows, *, known: bool, seed: int) -> dict[str, Any]:
         .astype(int)
         .tolist(),
     }
+    section["calibration"] = {
+        name: entry_of(measure, rows, seed=seed)
+        for name, measure in CALIBRATION.items()
+    } | {"error": _calibration_error(rows)}
     auroc = MEASURES["auroc"]
+    if rows.one_row_each and known:
+        section["chance"] = _chance(rows, seed)
     if rows.fold is not None:
         together = replace(rows, fold=None)
         section["auroc_pooled_over_folds"] = entry_of(auroc, together, seed=seed)
@@ -190,6 +206,32 @@ def _section(rows: Rows, *, known: bool, seed: int) -> dict[str, Any]:
             lambda: intervals.delong_logit(rows.is_positive, rows.score),
         )
     return section
+
+
+def _calibration_error(rows: Rows) -> Entry:
+    if not len(rows.label):
+        return {"value": None, "undefined": "nothing to score: no labeled rows"}
+    return {
+        "value": calibration_error(rows.is_positive, rows.score),
+        "low": None,
+        "high": None,
+        "method": "no interval: drawing people again adds error of its own",
+    }
+
+
+def _chance(rows: Rows, seed: int) -> dict[str, Any] | None:
+    """Say what AUROC permuted labels give; null where AUROC is undefined."""
+    try:
+        null = permuted_labels(rows, seed=seed)
+    except UndefinedScoreError:
+        return None
+    low, high = np.quantile(null.aurocs, [0.025, 0.975])
+    return {
+        "p_value": null.p_value,
+        "low": float(low),
+        "high": float(high),
+        "deals": len(null.aurocs),
+    }
 
 
 def _notes(

@@ -85,7 +85,7 @@ def _page(
     return template.render(
         title=TITLE,
         disclaimer=metrics["disclaimer"],
-        notes=metrics["notes"],
+        notes=[*metrics["notes"], *metrics["warnings"]],
         summary=words.summary(metrics),
         cannot_claim=words.cannot_claim(metrics),
         picture=picture,
@@ -99,6 +99,7 @@ def _page(
         unit=unit,
         columns=[f"by {name}" for name in _units(metrics)],
         score_rows=_score_rows(metrics),
+        beside_scores=[*words.chance(metrics), *words.calibration(metrics)],
         score_notes=_score_notes(metrics),
         methods=words.methods(metrics),
         class_rows=_class_rows(metrics),

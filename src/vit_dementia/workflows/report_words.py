@@ -22,6 +22,15 @@ MEANING: Mapping[str, tuple[str, str]] = {
     ),
     "sensitivity": ("Sensitivity", "share of the positive side called positive"),
     "specificity": ("Specificity", "share of the negative side called negative"),
+    "sensitivity_at_specificity_90": (
+        "Sensitivity at 90 % specificity",
+        "share of the positive side found where 90 of 100 negatives are cleared; the "
+        "threshold was chosen on the same participants, which flatters",
+    ),
+    "sensitivity_at_specificity_95": (
+        "Sensitivity at 95 % specificity",
+        "the same where 95 of 100 are cleared",
+    ),
     "auprc": (
         "AUPRC",
         "precision averaged over recall; guessing gives the share of positives",
@@ -141,6 +150,31 @@ def floor_verdicts(metrics: Metrics) -> list[str]:
             f"the difference is {number(found['difference'])}."
         )
     return sentences
+
+
+def chance(metrics: Metrics) -> list[str]:
+    """Say what AUROC comes when labels are dealt out anew."""
+    found = metrics[f"by_{unit_of(metrics)}"].get("chance")
+    if not found:
+        return []
+    ends = f"{_figure(found['low'])} to {_figure(found['high'])}"
+    return [
+        f"With the labels dealt out anew among the same participants "
+        f"({found['deals']:,} times) 95 of 100 AUROCs lie from {ends}; the share that "
+        f"reach this model's is p = {found['p_value']:.2g}."
+    ]
+
+
+def calibration(metrics: Metrics) -> list[str]:
+    """Say whether probabilities mean what they say."""
+    found = metrics[f"by_{unit_of(metrics)}"]["calibration"]
+    if found["slope"]["value"] is None:
+        return [f"Calibration is undefined: {found['slope']['undefined']}."]
+    return [
+        f"Calibration: slope {number(found['slope'])}, 1 is best and below it "
+        f"probabilities are too extreme; intercept {number(found['intercept'])}, 0 is "
+        f"best; error {_figure(found['error']['value'])} (debiased, 0 is best)."
+    ]
 
 
 def methods(metrics: Metrics) -> list[str]:

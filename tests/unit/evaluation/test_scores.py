@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation import metrics
 from vit_dementia.evaluation.folds import auroc_within_folds
+from vit_dementia.evaluation.operating import sensitivity_at_specificity
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import BY_IMAGE_ONLY, score
 
@@ -67,6 +68,12 @@ def test_every_score_equals_the_function_of_its_name():
             "auprc": metrics.auprc(positive, risk),
             "sensitivity": metrics.sensitivity(positive, risk > 0.5),
             "specificity": metrics.specificity(positive, risk > 0.5),
+            "sensitivity_at_specificity_90": sensitivity_at_specificity(
+                positive, risk, specificity=0.90
+            ),
+            "sensitivity_at_specificity_95": sensitivity_at_specificity(
+                positive, risk, specificity=0.95
+            ),
             "accuracy": metrics.accuracy(label, predicted),
             "balanced_accuracy": metrics.balanced_accuracy(label, predicted),
             "macro_f1": metrics.macro_f1(label, predicted),
@@ -92,8 +99,12 @@ def test_every_interval_holds_its_score_and_says_how_it_was_found():
     found = list(entries_in(report))
     assert len(found) > 40
     for entry in found:
-        assert entry["low"] <= entry["value"] <= entry["high"]
-        assert entry["method"]
+        if entry["low"] is None:
+            assert entry["method"].startswith("no interval: ")
+        else:
+            assert entry["low"] <= entry["value"] <= entry["high"]
+            assert entry["method"]
+    assert sum(entry["low"] is None for entry in found) == 2  # calibration errors
     scores = report["by_participant"]["scores"]
     assert scores["accuracy"]["method"] == "Wilson"
     assert scores["auroc"]["method"] == (
@@ -285,3 +296,19 @@ def test_a_floor_of_other_people_is_refused():
 def test_the_same_seed_gives_the_same_bytes():
     told = predictions_of(THIRDS)
     assert json.dumps(score(told, seed=3)) == json.dumps(score(told, seed=3))
+
+
+def test_chance_and_calibration_stand_beside_the_scores():
+    blind = score(predictions_of(THIRDS, skill=0))["by_participant"]
+    skilled = score(predictions_of(THIRDS, skill=2))["by_participant"]
+    assert blind["chance"]["p_value"] > 0.05 > skilled["chance"]["p_value"]
+    assert skilled["chance"]["low"] < 0.5 < skilled["chance"]["high"]
+    assert blind["calibration"]["slope"]["value"] < 0.6  # sure of nothing it knows
+    assert 0 <= skilled["calibration"]["error"]["value"] < 1
+    assert score(predictions_of([0, 0, 1]))["by_participant"]["chance"] is None
+
+
+def test_scores_too_good_to_be_true_are_warned_of():
+    assert score(predictions_of(THIRDS))["warnings"] == []
+    (warning,) = score(predictions_of(THIRDS, skill=50))["warnings"]
+    assert "on 240 images of 60 participants" in warning

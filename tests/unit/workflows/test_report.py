@@ -69,8 +69,8 @@ def report_on(
 def plain(tmp_path_factory):
     """Give one ordinary report: folder, metrics and page."""
     folder = tmp_path_factory.mktemp("report")
-    floors = {"majority": told_by(0, seed=1), "linear model": told_by(1, seed=2)}
-    return folder, *report_on(folder, told_by(3), floors=floors)
+    floors = {"majority": told_by(0, seed=1), "linear model": told_by(0.3, seed=2)}
+    return folder, *report_on(folder, told_by(1.5), floors=floors)
 
 
 class Page(HTMLParser):
@@ -124,8 +124,8 @@ def test_nothing_in_a_report_asks_the_network_or_runs(plain):
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path, plain):
     folder, _, html = plain
-    floors = {"majority": told_by(0, seed=1), "linear model": told_by(1, seed=2)}
-    _, again = report_on(tmp_path, told_by(3), floors=floors)
+    floors = {"majority": told_by(0, seed=1), "linear model": told_by(0.3, seed=2)}
+    _, again = report_on(tmp_path, told_by(1.5), floors=floors)
     assert again == html
     for path in (folder / "figures").iterdir():
         assert path.read_bytes() == (tmp_path / "figures" / path.name).read_bytes()
@@ -175,6 +175,8 @@ def test_the_first_paragraph_says_the_numbers(plain):
         "What cannot be claimed",
         "Research use only",
         "training minutes 1.235",
+        "With the labels dealt out anew",
+        "Calibration: slope",
     ):
         assert words in said
 
@@ -191,6 +193,11 @@ def test_a_model_that_is_no_better_is_said_to_be_none(model, floor, verdict):
     metrics = score(told_by(model), floors=floors)
     assert verdict in " ".join(summary(metrics))
     assert "better than what needs no such model" in " ".join(cannot_claim(metrics))
+
+
+def test_scores_too_good_to_be_true_are_warned_of(tmp_path):
+    _, html = report_on(tmp_path, told_by(50))
+    assert "Too good to be true? 100% right among 3 classes" in Page(html).said()
 
 
 def test_folds_are_said_and_drawn(tmp_path):
