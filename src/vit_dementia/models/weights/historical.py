@@ -56,14 +56,13 @@ def convert(raw: RawFile) -> Weights:
         CheckpointError: if they are no whole network.
     """
     state = from_historical(raw.state)
-    notes = raw.notes
     return Weights(
         state=state,
         architecture=describe(
             state,
             where=raw.path,
-            num_heads=raw.num_heads or notes.get("num_heads"),
-            image_size=raw.image_size or _sides(notes.get("image_size")),
+            num_heads=raw.num_heads,
+            image_size=raw.image_size,
             layer_norm_eps=LAYER_NORM_EPS,
         ),
         classes=raw.classes,
@@ -148,7 +147,3 @@ def classes_file(path: Path) -> Path:
     'ViTModel.classes.json'
     """
     return path.with_name(path.stem + ".classes.json")
-
-
-def _sides(sides: Sequence[int] | None) -> tuple[int, ...] | None:
-    return tuple(sides) if sides else None

@@ -125,6 +125,7 @@ def read_unnamed(
         return native.read(folder)
     file = _weight_file(source) if source.is_dir() else source
     notes = _notes_beside(file)
+    sides = notes.get("image_size")
     wrapper, tensors = read_wrapped(file)
     state = {timm.without_prefixes(name): value for name, value in tensors.items()}
     raw = RawFile(
@@ -132,10 +133,9 @@ def read_unnamed(
         state=state,
         config=config,
         wrapper=wrapper,
-        num_heads=num_heads,
-        image_size=source_image_size,
+        num_heads=num_heads or notes.get("num_heads"),
+        image_size=source_image_size or (tuple(sides) if sides else None),
         classes=tuple(notes["classes"]) if notes else None,
-        notes=notes,
     )
     weights = _layout_of(raw).convert(raw)
     refuse_unfit(weights.state, weights.architecture, file)

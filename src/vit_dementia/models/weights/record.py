@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,10 @@ class RawFile:
     path: Path
     state: dict[str, Tensor]
     config: Mapping[str, Any]  # config.json beside the weights; empty if none
-    num_heads: int | None = None  # told by the user: no state dict contains it
-    image_size: tuple[int, ...] | None = None  # told by the user
-    classes: tuple[str, ...] | None = None  # told by the user, or a file beside
+    num_heads: int | None = None  # told by the user or by the file of classes beside
+    image_size: tuple[int, ...] | None = None  # likewise: no state dict contains them
+    classes: tuple[str, ...] | None = None  # told by the file of classes beside
     wrapper: str = ""  # key of the training checkpoint that the weights were under
-    notes: Mapping[str, Any] = field(default_factory=dict)  # classes.json beside
 
 
 def refuse_unfit(

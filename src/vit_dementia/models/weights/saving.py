@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -26,11 +26,9 @@ from vit_dementia.models.weights import (
 from vit_dementia.models.weights.adapt import with_channels
 from vit_dementia.models.weights.record import Weights, refuse_unfit
 
-Format = Literal["native", "timm", "huggingface", "torchvision", "google", "historical"]
-
 
 def save_weights(
-    weights: Weights, folder: Path, form: Format, *, channels: int | None = None
+    weights: Weights, folder: Path, form: str, *, channels: int | None = None
 ) -> Path:
     """Write weights in the layout of a library; return the file that holds them.
 

@@ -51,15 +51,13 @@ def convert(raw: RawFile) -> Weights:
         CheckpointError: if they are no whole network.
     """
     state = from_torchvision(raw.state)
-    notes = raw.notes
-    size = notes.get("image_size")
     return Weights(
         state=state,
         architecture=describe(
             state,
             where=raw.path,
-            num_heads=raw.num_heads or notes.get("num_heads"),
-            image_size=raw.image_size or (tuple(size) if size else None),
+            num_heads=raw.num_heads,
+            image_size=raw.image_size,
         ),
         classes=raw.classes,
         mean=IMAGENET_MEAN,

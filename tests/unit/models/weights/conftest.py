@@ -15,6 +15,7 @@ import pytest
 import scipy.special
 import torch
 
+collect_ignore = ["peers"]  # scripts for another environment
 Array = np.ndarray
 
 
