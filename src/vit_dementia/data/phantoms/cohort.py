@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from vit_dementia.data.phantoms.atlas import Atlas, load_atlas
+from vit_dementia.data.phantoms.atlas import Atlas, Grid, load_atlas
 from vit_dementia.data.phantoms.grids import affine_of, slice_axes, volume_axes
 from vit_dementia.data.phantoms.head import load_head
 from vit_dementia.data.phantoms.lattices import Axes
@@ -96,7 +96,7 @@ Written = tuple[list[Row], Row]
 
 
 def _each(
-    write_one: Callable[[Atlas, int], Written],
+    write_one: Callable[[Atlas, Grid | None, int], Written],
     config: PhantomConfig,
     workers: int | None,
 ) -> Iterator[Written]:
@@ -104,19 +104,20 @@ def _each(
     import joblib
 
     atlas = load_atlas()
+    head = load_head(atlas) if config.whole_head else None
     numbers = range(1, config.participants + 1)
     few = config.participants < _FEW and not config.volumes
     if workers == 1 or (workers is None and few):
-        return (write_one(atlas, number) for number in numbers)
+        return (write_one(atlas, head, number) for number in numbers)
     parallel = joblib.Parallel(n_jobs=workers or -1, return_as="generator")
     answers: Iterator[Written] = parallel(
-        joblib.delayed(write_one)(atlas, number) for number in numbers
+        joblib.delayed(write_one)(atlas, head, number) for number in numbers
     )
     return answers
 
 
 def _scan(
-    config: PhantomConfig, atlas: Atlas, number: int, axes: Axes
+    config: PhantomConfig, atlas: Atlas, head: Grid | None, number: int, axes: Axes
 ) -> tuple[Participant, Rendering]:
     participant = draw_participant(
         number,
@@ -125,16 +126,15 @@ def _scan(
         variation=Variation(),
         appearance=Appearance(),
     )
-    head = load_head(atlas) if config.whole_head else None
     return participant, render(participant, atlas, axes, head)
 
 
 def _write_slices(
-    folder: Path, config: PhantomConfig, atlas: Atlas, number: int
+    folder: Path, config: PhantomConfig, atlas: Atlas, head: Grid | None, number: int
 ) -> Written:
     """Write one participant's slices and masks; return their rows."""
     axes = slice_axes(slices=config.slices, whole_head=config.whole_head)
-    who, scan = _scan(config, atlas, number, axes)
+    who, scan = _scan(config, atlas, head, number, axes)
     gray = np.round(np.clip(scan.intensity, 0, 1) * 255).astype(np.uint8)
     mask = scan.changed.astype(np.uint8) * 255
     rows = list[Row]()
@@ -166,11 +166,11 @@ def _write_png(path: Path, slice_2d: Shaped[np.ndarray, "x y"]) -> None:
 
 
 def _write_volume(
-    folder: Path, config: PhantomConfig, atlas: Atlas, number: int
+    folder: Path, config: PhantomConfig, atlas: Atlas, head: Grid | None, number: int
 ) -> Written:
     """Write one participant's volume and mask; return the row of the participant."""
     axes = volume_axes(whole_head=config.whole_head)
-    who, scan = _scan(config, atlas, number, axes)
+    who, scan = _scan(config, atlas, head, number, axes)
     name = who.participant_id
     voxels = np.round(np.clip(scan.intensity, 0, 2) * _FULL_SCALE).astype(np.int16)
     _write_nifti(folder / name / "anat" / f"{name}_T1w.nii.gz", voxels, axes)

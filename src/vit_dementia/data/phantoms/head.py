@@ -8,7 +8,6 @@ skull stripping, and it resembles nobody. Letters: ``x``, ``y``, ``z`` voxels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -83,7 +82,6 @@ INSIDE = (
 """Later ones lie in front of earlier ones."""
 
 
-@lru_cache(maxsize=1)
 def load_head(atlas: Atlas) -> Grid:
     """Return gray values, as a share of white matter's, of all that is not brain."""
     from scipy import ndimage
