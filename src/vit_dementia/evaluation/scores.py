@@ -26,7 +26,6 @@ null where participants are not known; floors are then compared by image.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,10 +33,10 @@ from typing import Any
 import numpy as np
 
 from vit_dementia import DISCLAIMER
-from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation import intervals
 from vit_dementia.evaluation.above_floor import compare_with_floors
 from vit_dementia.evaluation.calibration import calibration_error
+from vit_dementia.evaluation.endpoint import endpoint_of, positive_classes
 from vit_dementia.evaluation.entries import Entry, entry, entry_of
 from vit_dementia.evaluation.measures import CALIBRATION, MEASURES, measures_of_class
 from vit_dementia.evaluation.metrics import UndefinedScoreError
@@ -81,13 +80,13 @@ def score(
     Raises:
         ConfigError: if ``positive`` names no class, or leaves none to tell apart.
     """
-    positive = _positive(predictions.classes, positive)
+    sides = positive_classes(predictions.classes, positive)
     images = predictions.labeled()
     known = predictions.participants_known
     pooled = images.by_participant().labeled() if known else None
 
     def rows_of(told: Predictions) -> Rows:
-        return Rows.of(told, positive=positive, ordered=ordered, fold_of=fold_of)
+        return Rows.of(told, positive=sides, ordered=ordered, fold_of=fold_of)
 
     unit = images if pooled is None else pooled
     rows_of_floor = {
@@ -100,7 +99,7 @@ def score(
         "participants_known": known,
         "leak": leak_note,
         "notes": _notes(predictions, images, pooled, leak_note),
-        "endpoint": _endpoint(predictions.classes, positive),
+        "endpoint": endpoint_of(predictions.classes, sides),
         "threshold": f"positive when the probability is above {THRESHOLD}",
         "pooling": "mean probability over a participant's images",
         "by_participant": None
@@ -115,41 +114,6 @@ def score(
         "disclaimer": DISCLAIMER,
     }
     return metrics | {"warnings": too_good(metrics, train_accuracy=train_accuracy)}
-
-
-def either(names: Sequence[str]) -> str:
-    """Join names in words.
-
-    >>> either(("A", "B", "C"))
-    'A, B or C'
-    """
-    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _positive(
-    classes: tuple[str, ...], wanted: Sequence[str] | None
-) -> tuple[str, ...]:
-    if wanted is None:
-        return classes[1:]
-    faults = []
-    for name in dict.fromkeys(wanted):
-        if name not in classes:
-            near = difflib.get_close_matches(name, classes, 1, cutoff=0) or classes
-            faults.append(f"positive: no class {name!r}; did you mean {near[0]!r}?")
-    if not wanted or set(wanted) >= set(classes):
-        faults.append(f"positive: name some, not none or all, of {list(classes)}")
-    if faults:
-        raise ConfigError.of(faults)
-    return tuple(name for name in classes if name in wanted)
-
-
-def _endpoint(classes: tuple[str, ...], positive: tuple[str, ...]) -> dict[str, Any]:
-    negative = tuple(name for name in classes if name not in positive)
-    return {
-        "positive": list(positive),
-        "negative": list(negative),
-        "words": f"{either(positive)} against {either(negative)}",
-    }
 
 
 def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vit_dementia.evaluation.scores import either
+from vit_dementia.evaluation.endpoint import either
 
 Metrics = Mapping[str, Any]
 Entry = Mapping[str, Any]
