@@ -3,7 +3,8 @@
 # make check   format, lint, types, import direction, tests: what a change must pass
 # make slow    the tests that take minutes
 # make docs    the documentation as a site in site/
-# make table NAME   make one table of docs/tables anew (also: make table NAME=name)
+# make table NAME   make one table of docs/tables anew (also: make table NAME=name);
+#              ARGS="..." gives the data it is made of, where it needs any
 # make peers   .venv-peers, with the libraries that we compare ourselves with (5 GB)
 # make clean   remove what the tests and the documentation left (not .venv, not runs/)
 #
@@ -147,7 +148,7 @@ table: $(VENV)/development
 	@if [ ! -f "docs/tables/$(NAME).py" ]; then echo "make: no docs/tables/$(NAME).py;" \
 		"there are:" $(basename $(notdir $(wildcard docs/tables/*.py))) >&2; exit 2; fi
 	@echo "==> Making the table $(NAME)"
-	@$(BIN)/python docs/tables/$(NAME).py
+	@$(BIN)/python docs/tables/$(NAME).py $(ARGS)
 
 # torch===2.13.0, with three signs, refuses the CPU build, beside which the ordinary
 # torchvision does not load.

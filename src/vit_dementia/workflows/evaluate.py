@@ -143,6 +143,8 @@ def write_evaluation(
     predictions.write(folder / "predictions.tsv")
     if predictions.participants_known:
         predictions.by_participant().write(folder / "predictions_participants.tsv")
+    for name, floor in scored.floors.items():
+        floor.write(folder / "floors" / f"{name.replace(' ', '-')}.tsv")
     allowed = scored.model.facts.get("allow_leakage")
     metrics = score(
         predictions,
