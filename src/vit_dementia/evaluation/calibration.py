@@ -115,7 +115,9 @@ def weighted_lines(
         if np.abs(step).max() < _TINY:
             break
     largest = np.maximum(np.abs(step) * _RUN_AWAY / 1e-6, np.abs(beta)).max(axis=1)
-    fitted = largest < _RUN_AWAY  # the last step is tiny, and nothing ran away
+    sides = np.minimum(weights @ is_positive, weights @ ~is_positive)
+    # The last step is tiny, nothing ran away, and somebody stands on each side.
+    fitted = (largest < _RUN_AWAY) & (sides > 0)
     slope = beta[:, 0] / spread
     line = np.stack([slope, beta[:, 1] - slope * center], axis=1)
     line[~fitted] = np.nan
