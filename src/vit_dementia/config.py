@@ -46,8 +46,9 @@ class VitConfig:
     """attention heads, the paper's k [default: from the variant]"""
     mlp_dim: int | None = None
     """hidden width of the MLP [default: from the variant]"""
-    pooling: Literal["cls", "mean"] = "cls"
-    """what the head reads: the class token, or the mean of the patch tokens"""
+    pooling: Literal["cls", "mean", "map"] = "cls"
+    """what the head reads: the class token, the mean of the patch tokens, or what a
+    learned query gathers from them"""
     dropout: float = 0.0
     """after every dense layer but qkv, and after the positions are added (App. B.1)"""
     attention_dropout: float = 0.0
@@ -56,6 +57,21 @@ class VitConfig:
     """share of residual branches dropped in the last block, rising linearly to it"""
     layer_norm_eps: float = 1e-6
     """added to the variance in every LayerNorm"""
+    initialization: Literal["google", "timm", "mae"] = "google"
+    """how weights begin from scratch: as in the paper's own code, in timm or in MAE"""
+    positions: Literal["learned", "sincos", "none"] = "learned"
+    """position embeddings: learned, fixed waves, or none"""
+    stem: Literal["patch", "conv", "shifted"] = "patch"
+    """what makes tokens: one matrix a patch; for small data convolutions, or patches
+    that also see their neighbors"""
+    locality: bool = False
+    """for small data: no token looks at itself, and each head learns its sharpness"""
+    registers: int = 0
+    """further tokens that show no part of the image"""
+    layer_scale: float | None = None
+    """where a learned factor on each residual branch begins [default: no factor]"""
+    qk_norm: bool = False
+    """whether queries and keys are normalized"""
 
     def __post_init__(self) -> None:
         """Refuse numbers no network can have."""
@@ -67,6 +83,7 @@ class VitConfig:
             *((n, of[n], of[n] is None or of[n] >= 1, "1 or more") for n in sizes),
             *((n, of[n], 0 <= of[n] < 1, "a share in [0, 1)") for n in rates),
             ("layer_norm_eps", of["layer_norm_eps"], self.layer_norm_eps > 0, "> 0"),
+            ("registers", of["registers"], self.registers >= 0, "0 or more"),
         )
 
 

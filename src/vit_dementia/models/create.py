@@ -44,11 +44,12 @@ def create_model(
     if unknown := sorted(set(vit) - set(known)):
         near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0)[0]
         raise ConfigError(f"vit: unknown key {unknown[0]!r}; the nearest is {near!r}")
+    config = VitConfig(**vit)
     description = architecture(
         name,
-        VitConfig(**vit),
+        config,
         image_size=image_size,
         channels=channels,
         num_classes=num_classes,
     )
-    return VisionTransformer(description, generator)
+    return VisionTransformer(description, generator, config.initialization)

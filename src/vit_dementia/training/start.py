@@ -12,7 +12,7 @@ from vit_dementia.errors import ConfigError
 from vit_dementia.inference.model_folder import find_model_folder
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
-from vit_dementia.models.weights import load_model, read_weights
+from vit_dementia.models.weights import load_model, read_unnamed
 
 SCRATCH = "scratch"
 DEFAULT_MODEL = "ViT-B/16"
@@ -30,8 +30,8 @@ def patch_size_of(config: RunConfig) -> int:
             channels=config.data.channels,
             num_classes=2,
         )
-        return described.patch_size[0]
-    return read_weights(Path(_source(config.init))).architecture.patch_size[0]
+        return described.token_size[0]
+    return read_unnamed(_source(config.init)).architecture.token_size[0]
 
 
 def begin_model(
@@ -52,7 +52,7 @@ def begin_model(
             num_classes=len(classes),
         )
         generator = torch.Generator().manual_seed(config.seed)
-        return VisionTransformer(described, generator)
+        return VisionTransformer(described, generator, config.vit.initialization)
     if config.model is not None:
         raise ConfigError(
             f"model: found {config.model} beside --init {config.init}; the weights "

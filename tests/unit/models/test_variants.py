@@ -108,3 +108,39 @@ def test_a_description_from_another_version_is_refused() -> None:
     del made["depth"]
     with pytest.raises(CheckpointError, match="depth"):
         Architecture.from_dict(made)
+
+
+def test_options_outside_the_paper_are_settings_and_off_by_default() -> None:
+    plain = architecture("ViT-S/16", image_size=(32, 32), num_classes=2)
+    assert plain == Architecture(
+        image_size=(32, 32),
+        patch_size=(16, 16),
+        channels=1,
+        num_classes=2,
+        embed_dim=384,
+        depth=12,
+        num_heads=6,
+        mlp_dim=1536,
+    )
+    model = create_model(
+        "ViT-Ti/16",
+        num_classes=2,
+        image_size=(32, 32),
+        depth=1,
+        positions="sincos",
+        stem="shifted",
+        locality=True,
+        registers=2,
+        layer_scale=0.1,
+        qk_norm=True,
+        initialization="timm",
+    )
+    made = model.architecture
+    assert (made.positions, made.stem, made.num_registers) == ("sincos", "shifted", 2)
+    assert made.locality
+    assert made.qk_norm
+    assert made.layer_scale == 0.1
+    assert model.head.weight.any()  # the scheme of timm has no zero head
+    pooled = create_model("ViT-Ti/16", num_classes=2, depth=1, pooling="map")
+    assert pooled.attn_pool is not None
+    assert pooled.cls_token is None

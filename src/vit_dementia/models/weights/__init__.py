@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vit_dementia.models.weights.loading import load_model, load_weights
-    from vit_dementia.models.weights.reading import read_weights
+    from vit_dementia.models.weights.reading import read_unnamed, read_weights
     from vit_dementia.models.weights.record import Weights
 
-__all__ = ["Weights", "load_model", "load_weights", "read_weights"]
+__all__ = ["Weights", "load_model", "load_weights", "read_unnamed", "read_weights"]
 
 _HOME = {
     "Weights": "record",
     "load_model": "loading",
     "load_weights": "loading",
+    "read_unnamed": "reading",
     "read_weights": "reading",
 }
 

@@ -22,6 +22,16 @@ from vit_dementia.models.weights.adapt import (
 from vit_dementia.models.weights.reading import named, read_unnamed
 from vit_dementia.models.weights.record import Weights
 
+_DEFAULT = VitConfig()
+# Settings that need weights of their own: VitConfig's name to Architecture's.
+_FIXED = {
+    "stem": "stem",
+    "locality": "locality",
+    "registers": "num_registers",
+    "layer_scale": "layer_scale",
+    "qk_norm": "qk_norm",
+}
+
 
 def load_model(
     source: str | Path,
@@ -116,6 +126,10 @@ def load_weights(
     description = with_dropout(weights.architecture, vit)
     if vit.pooling == "mean":
         description = replace(description, pooling="mean")
+    elif vit.pooling == "map" != description.pooling:
+        raise CheckpointError(
+            f"{source}: has no weights for vit.pooling 'map'; needs 'cls' or 'mean'"
+        )
     return replace(weights, architecture=description)
 
 
@@ -124,6 +138,12 @@ def _refuse_other_size(weights: Weights, vit: VitConfig, source: object) -> None
         f"{name} is {found}, vit.{name} asks for {wanted}"
         for name in ("embed_dim", "depth", "num_heads", "mlp_dim")
         if (wanted := getattr(vit, name)) is not None
+        and wanted != (found := getattr(weights.architecture, name))
+    ]
+    faults += [
+        f"{name} is {found!r}, vit.{key} asks for {wanted!r}"
+        for key, name in _FIXED.items()
+        if (wanted := getattr(vit, key)) != getattr(_DEFAULT, key)
         and wanted != (found := getattr(weights.architecture, name))
     ]
     if faults:

@@ -121,6 +121,12 @@ def test_dropout_comes_from_the_settings_and_sizes_must_be_the_files(folder) -> 
     assert (made.dropout, made.drop_path, made.attention_dropout) == (0.1, 0.2, 0.3)
     with pytest.raises(CheckpointError, match=r"depth is 3, vit\.depth asks for 12"):
         load_model(folder, vit=VitConfig(depth=12))
+    with pytest.raises(
+        CheckpointError, match=r"num_registers is 0, vit\.registers asks"
+    ):
+        load_model(folder, vit=VitConfig(registers=2))
+    with pytest.raises(CheckpointError, match=r"no weights for vit\.pooling 'map'"):
+        load_model(folder, vit=VitConfig(pooling="map"))
     pooled = load_model(folder, vit=VitConfig(pooling="mean"))
     assert pooled.architecture.pooling == "mean"
     with pytest.raises(CheckpointError, match="5 are named"):
