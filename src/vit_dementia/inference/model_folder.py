@@ -63,6 +63,8 @@ def write_model_folder(
             network.architecture,
             classes,
             aside,
+            mean=(preprocessing.mean,) * preprocessing.channels,
+            std=(preprocessing.std,) * preprocessing.channels,
             training={"ordered": ordered, **facts},
         )
         write_json(aside / PREPROCESSING, preprocessing.to_dict())
