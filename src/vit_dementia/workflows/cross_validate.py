@@ -33,8 +33,8 @@ def cross_validate(
     """Train and test every fold; return the folder with the pooled evaluation.
 
     ``out`` is a run folder without a model of its own: the folds are runs in
-    ``out/folds/``, and ``out/evaluation/out-of-fold`` holds the pooled predictions, each
-    participant scored once, by the model that never saw them.
+    ``out/folds/``, and ``out/evaluation/out-of-fold`` holds the pooled predictions,
+    each participant scored once, by the model that never saw them.
 
     Args:
         cohort: every scan there is.
@@ -47,13 +47,15 @@ def cross_validate(
         watch: who is told of the progress.
 
     Raises:
-        DataError, LeakageError, ConfigError, CheckpointError: as ``training.run.train``.
+        VitDementiaError: as ``training.run.train``.
     """
     config = config or RunConfig()
     RunFolder.refuse_taken(out)
     split = split or k_folds(cohort, folds=folds, val=config.data.val, seed=config.seed)
     whole = RunFolder.create(out, config, cohort, split)
-    return _run_folds(whole, cohort, split, positive, cache, watch or Quiet())
+    return _run_folds(
+        whole, cohort, split, positive=positive, cache=cache, watch=watch or Quiet()
+    )
 
 
 def resume_cross_validation(
@@ -68,13 +70,16 @@ def resume_cross_validation(
     whole = RunFolder.open(path)
     cohort = whole.cohort(moved_to=cohort)
     split = whole.split(cohort)
-    return _run_folds(whole, cohort, split, positive, cache, watch or Quiet())
+    return _run_folds(
+        whole, cohort, split, positive=positive, cache=cache, watch=watch or Quiet()
+    )
 
 
 def _run_folds(
     whole: RunFolder,
     cohort: Cohort,
     split: Split,
+    *,
     positive: Sequence[str] | None,
     cache: Path | None,
     watch: Watch,
@@ -121,7 +126,7 @@ def _run_folds(
 
 
 def _fold_of(parts: Sequence[Predictions]) -> dict[str, int]:
-    """Say in which fold each participant, or each scan of unknown people, was scored."""
+    """Say in which fold each participant, and each scan, was scored."""
     return {
         str(name): fold
         for fold, part in enumerate(parts)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from vit_dementia.config import TrainConfig
+from vit_dementia.inference.compute import make_fabric
+from vit_dementia.training.loop import Batch, classify, fit
+from vit_dementia.training.optimizer import make_optimizer
+
+
+def _batches(count: int, size: int = 4) -> list[Batch]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        Batch(
+            step,
+            torch.randint(0, 256, (size, 1, 2, 3), generator=generator).byte(),
+            torch.randint(0, 3, (size,), generator=generator),
+        )
+        for step in range(count)
+    ]
+
+
+def _train(batches, config: TrainConfig, *, num_steps=None, weights=(1.0, 1.0, 1.0)):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
+    optimizer = make_optimizer(model, config, depth=0)
+    objective = classify(
+        lambda batch: batch.images.float() / 255,
+        class_weights=torch.tensor(weights),
+        label_smoothing=config.label_smoothing,
+    )
+    steps = list(
+        fit(
+            model,
+            batches,
+            objective,
+            optimizer,
+            config,
+            fabric=make_fabric("cpu", "fp32"),
+            num_steps=num_steps or len(batches),
+            seed=0,
+        )
+    )
+    return model, steps
+
+
+def test_a_step_is_pytorchs_own() -> None:
+    config = TrainConfig(
+        learning_rate=0.1, warmup=0.0, schedule="constant", grad_clip=0.5,
+        weight_decay=0.0, label_smoothing=0.1,
+    )  # fmt: skip
+    batches = _batches(3)
+    ours, steps = _train(batches, config, weights=(1.0, 2.0, 0.5))
+    torch.manual_seed(0)
+    theirs = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.0)
+    for batch, step in zip(batches, steps, strict=True):
+        optimizer.zero_grad()
+        losses = nn.functional.cross_entropy(
+            theirs(batch.images.float() / 255),
+            batch.labels,
+            weight=torch.tensor([1.0, 2.0, 0.5]),
+            label_smoothing=0.1,
+            reduction="none",
+        )
+        torch.testing.assert_close(step.losses, losses.detach())
+        losses.mean().backward()
+        nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        optimizer.step()
+    torch.testing.assert_close(ours[1].weight, theirs[1].weight)
+
+
+def test_accumulated_batches_are_one_large_batch() -> None:
+    config = TrainConfig(warmup=0.0, schedule="constant", grad_clip=0.0)
+    small = _batches(2, size=4)
+    large = Batch(
+        0,
+        torch.cat([batch.images for batch in small]),
+        torch.cat([batch.labels for batch in small]),
+    )
+    apart, _ = _train(small, TrainConfig(**vars(config) | {"accumulate": 2}))
+    together, _ = _train([large], config)
+    torch.testing.assert_close(apart[1].weight, together[1].weight)
+
+
+def test_leftover_batches_of_the_last_update_are_not_lost() -> None:
+    config = TrainConfig(warmup=0.0, accumulate=2)
+    short, _ = _train(_batches(2), config, num_steps=2)
+    long, _ = _train(_batches(3), config, num_steps=3)
+    assert not torch.equal(short[1].weight, long[1].weight)
+
+
+def test_a_run_stops_when_nobody_asks_for_more() -> None:
+    config = TrainConfig()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
+    steps = fit(
+        model,
+        iter(_batches(5)),
+        classify(
+            lambda batch: batch.images.float(),
+            class_weights=torch.ones(3),
+            label_smoothing=0.0,
+        ),
+        make_optimizer(model, config, depth=0),
+        config,
+        fabric=make_fabric("cpu", "fp32"),
+        num_steps=5,
+        seed=0,
+    )
+    assert next(steps).step == 0
+    before = model[1].weight.detach().clone()
+    steps.close()
+    assert torch.equal(model[1].weight, before)
+
+
+@pytest.mark.parametrize("label", [0, 2])
+def test_correctness_is_that_of_the_largest_logit(label) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
+    model[1].bias.data = torch.tensor([9.0, 0.0, 0.0])
+    batch = Batch(0, torch.zeros(2, 1, 2, 3).byte(), torch.tensor([label, label]))
+    objective = classify(
+        lambda batch: batch.images.float(),
+        class_weights=torch.ones(3),
+        label_smoothing=0.0,
+    )
+    _, is_correct = objective(model, batch)
+    assert is_correct.tolist() == [float(label == 0)] * 2
