@@ -24,6 +24,7 @@ from vit_dementia.models.weights import (
     torchvision,
 )
 from vit_dementia.models.weights.adapt import with_channels
+from vit_dementia.models.weights.reading import read_weights
 from vit_dementia.models.weights.record import Weights, refuse_unfit
 
 
@@ -60,6 +61,23 @@ def save_weights(
         weights = with_channels(weights, channels)
     refuse_unfit(weights.state, weights.architecture, weights.layout)
     return FORMATS[form](weights, folder)
+
+
+def parity(weights: Weights, path: Path) -> float:
+    """Return the largest difference of logits between weights and what was written.
+
+    Both networks see the same random images; 0 if every bit is the same. Where gray
+    weights were written for three channels, these get the gray image three times.
+    """
+    ours = weights.build().eval()
+    theirs = read_weights(path, classes=weights.classes).build().eval()
+    a, channels = weights.architecture, theirs.architecture.channels
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn((2, a.channels, *a.image_size), generator=generator)
+    images = images.to(next(ours.parameters()).dtype)
+    repeated = images.expand(-1, channels, *a.image_size) if a.channels == 1 else images
+    with torch.inference_mode():
+        return float((ours(images) - theirs(repeated)).abs().max())
 
 
 def _save_native(weights: Weights, folder: Path) -> Path:

@@ -9,7 +9,7 @@ import torch
 from vit_dementia.errors import CheckpointError
 from vit_dementia.models.weights import load_model, read_weights
 from vit_dementia.models.weights.record import Weights
-from vit_dementia.models.weights.saving import FORMATS, save_weights, weights_of
+from vit_dementia.models.weights.saving import FORMATS, parity, save_weights, weights_of
 
 CLASSES = ("a", "b", "c", "d", "e")
 NEEDS = {
@@ -49,6 +49,9 @@ def test_every_layout_reopens_to_the_same_network(small, images, tmp_path, form)
         torch.load(path, weights_only=True)
     assert torch.equal(load_model(path).eval()(images), model(images))
     assert again.layout == form
+    assert parity(weights_like(model), path) == 0
+    other = weights_like(small(seed=1, **NEEDS[form]))
+    assert parity(other, path) > 1e-3
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -58,6 +61,13 @@ def test_a_gray_rectangle_of_another_grid_reopens(small, tmp_path, form) -> None
     path = save_weights(weights, tmp_path, form, channels=1)
     image = torch.randn(1, 1, 16, 64, dtype=torch.float64)
     assert torch.equal(load_model(path).eval()(image), model(image))
+
+
+def test_parity_knows_that_gray_was_written_as_three(small, tmp_path) -> None:
+    weights = weights_like(small(channels=1), mean=(0.5,), std=(0.25,))
+    path = save_weights(weights, tmp_path, "huggingface")
+    assert read_weights(path).architecture.channels == 3
+    assert parity(weights, path) < 1e-12
 
 
 FEATURES = {
