@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, and that is no defect.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 
