@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from vit_dementia.config import AugmentConfig
+from vit_dementia.data.augmentation import augment
+
+STILL = AugmentConfig(
+    rotation_degrees=0.0, scale=0.0, shift=0.0, gamma=0.0, bias_field=0.0, noise=0.0
+)
+
+
+def _images(count: int = 4) -> torch.Tensor:
+    rng = np.random.default_rng(0)
+    smooth = ndimage.gaussian_filter(rng.random((count, 1, 40, 24)), (0, 0, 3, 3))
+    smooth = (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    return torch.from_numpy(smooth.astype(np.float32))
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def test_no_change_asked_for_is_no_change() -> None:
+    images = _images()
+    off = dataclasses.replace(AugmentConfig(), enabled=False)
+    assert torch.equal(augment(images, off, _generator()), images)
+    torch.testing.assert_close(
+        augment(images, STILL, _generator()), images, rtol=0, atol=1e-5
+    )
+
+
+def test_the_same_draw_gives_the_same_change_and_values_stay_in_range() -> None:
+    images = _images()
+    everything = dataclasses.replace(AugmentConfig(), flip=0.5, erase=0.5)
+    first = augment(images, everything, _generator())
+    assert torch.equal(first, augment(images, everything, _generator()))
+    assert first.shape == images.shape
+    assert first.min() >= 0
+    assert first.max() <= 1
+    other = augment(images, everything, torch.Generator().manual_seed(4))
+    assert not torch.equal(first, other)
+
+
+def test_a_certain_flip_mirrors_left_and_right() -> None:
+    images = _images()
+    mirrored = augment(images, dataclasses.replace(STILL, flip=1.0), _generator())
+    torch.testing.assert_close(mirrored, images.flip(-1), rtol=0, atol=1e-5)
+
+
+def test_a_turn_keeps_shapes_on_a_rectangle_as_scipys_does() -> None:
+    images = _images(1)
+    config = dataclasses.replace(STILL, rotation_degrees=20.0)
+    turned = augment(images, config, _generator())[0, 0].numpy()
+    drawn = torch.rand(1, generator=_generator()).item()
+    angle = -20 + 40 * drawn
+    expected = ndimage.rotate(images[0, 0].numpy(), angle, reshape=False, order=1)
+    inner = np.s_[10:-10, 7:-7]
+    assert np.abs(turned[inner] - expected[inner]).max() < 0.02
+
+
+def test_erasing_blanks_one_rectangle_of_at_most_a_ninth() -> None:
+    images = torch.ones(50, 1, 30, 30)
+    erased = augment(images, dataclasses.replace(STILL, erase=1.0), _generator())
+    for image in erased[:, 0]:
+        rows, columns = np.nonzero(image.numpy() < 0.5)
+        area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        assert area == len(rows)
+        assert area <= 11 * 11
+
+
+@pytest.mark.parametrize("name", ["gamma", "bias_field", "noise"])
+def test_each_strength_acts_and_more_of_it_acts_more(name) -> None:
+    images = _images(8)
+    changes = [
+        (
+            augment(images, dataclasses.replace(STILL, **{name: s}), _generator())
+            - images
+        )
+        .abs()
+        .mean()
+        for s in (0.0, 0.05, 0.3)
+    ]
+    assert changes[0] < 1e-5 < changes[1] < changes[2]
+
+
+def test_every_slice_of_a_batch_has_its_own_draw() -> None:
+    images = _images(1).expand(6, -1, -1, -1)
+    changed = augment(images, AugmentConfig(), _generator())
+    assert len({image.sum().item() for image in changed}) == 6

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vit_dementia.data import cache as cached
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.images import read_slice
+from vit_dementia.errors import DataError
+from vit_dementia.preparation.pack import commonest_size, pack_slices
+from vit_dementia.preparation.slices import SlicePreprocessing
+
+PREPROCESSING = SlicePreprocessing(size=(16, 16))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in ("CN", "AD"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for person in range(15):
+            pixels = rng.integers(1, 255, (20, 12)).astype(np.uint8)
+            name = f"sub-{label}{person:02}.png"
+            Image.fromarray(pixels).save(tmp_path / "data" / label / name)
+    return tmp_path / "data"
+
+
+def test_rows_are_the_prepared_files_in_the_order_of_the_table(
+    folder, tmp_path
+) -> None:
+    cohort, images = pack_slices(
+        Cohort.from_path(folder), PREPROCESSING, cache=tmp_path / "cache"
+    )
+    for row, file in enumerate(cohort.files()):
+        assert np.array_equal(images[row], PREPROCESSING(read_slice(file)))
+
+
+def test_a_second_time_nothing_is_decoded_until_a_file_changes(
+    folder, tmp_path, monkeypatch
+) -> None:
+    cohort, cache = Cohort.from_path(folder), tmp_path / "cache"
+    pack_slices(cohort, PREPROCESSING, cache=cache)
+    calls = []
+    original = cached._fill
+    monkeypatch.setattr(
+        cached, "_fill", lambda *rest: calls.append(1) or original(*rest)
+    )
+    _, before = pack_slices(cohort, PREPROCESSING, cache=cache)
+    assert not calls
+    changed = cohort.files()[3]
+    Image.fromarray(np.eye(20, 12, dtype=np.uint8) * 200).save(changed)
+    _, after = pack_slices(cohort, PREPROCESSING, cache=cache)
+    assert calls == [1]
+    different = [
+        row for row in range(30) if not np.array_equal(before[row], after[row])
+    ]
+    assert different == [3]
+
+
+def test_an_unreadable_slice_is_left_out_with_its_cause(folder, tmp_path) -> None:
+    cohort = Cohort.from_path(folder)
+    cohort.files()[5].write_bytes(b"")
+    readable, images = pack_slices(cohort, PREPROCESSING, cache=tmp_path / "cache")
+    assert len(readable) == len(images) == 29
+    (problem,) = readable.problems
+    assert problem.count(cohort.table.path[5]) == 1
+    assert np.array_equal(images[5], PREPROCESSING(read_slice(cohort.files()[6])))
+
+
+def test_too_many_unreadable_slices_stop_the_work_with_all_of_them(
+    folder, tmp_path
+) -> None:
+    cohort = Cohort.from_path(folder)
+    for row in (1, 4, 9):
+        cohort.files()[row].write_bytes(b"nonsense")
+    with pytest.raises(DataError) as caught:
+        pack_slices(cohort, PREPROCESSING, cache=tmp_path / "cache")
+    for row in (1, 4, 9):
+        assert cohort.table.path[row] in str(caught.value)
+
+
+def test_the_commonest_size_is_rounded_up_to_whole_patches(folder) -> None:
+    cohort = Cohort.from_path(folder)
+    Image.fromarray(np.ones((64, 64), np.uint8)).save(cohort.files()[0])
+    assert commonest_size(cohort, patch_size=8) == (24, 16)
+    assert commonest_size(cohort, patch_size=4) == (20, 12)
+
+
+def test_a_cache_entry_that_was_cut_off_says_how_to_mend_it(folder, tmp_path) -> None:
+    cohort, cache = Cohort.from_path(folder), tmp_path / "cache"
+    pack_slices(cohort, PREPROCESSING, cache=cache)
+    (entry,) = cache.glob("*.npy")
+    entry.write_bytes(entry.read_bytes()[:100])
+    with pytest.raises(DataError, match="cache clear"):
+        pack_slices(cohort, PREPROCESSING, cache=cache)
+    assert cached.clear(cache) > 0
+    pack_slices(cohort, PREPROCESSING, cache=cache)
