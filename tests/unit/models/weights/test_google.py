@@ -304,7 +304,9 @@ def test_hybrids_give_the_formulas_network(
     )
 
 
-@pytest.mark.parametrize("trap", ["exact gelu", "eps", "k for q", "mean then norm"])
+@pytest.mark.parametrize(
+    "trap", ["exact gelu", "eps", "k for q", "mean then norm", "class row last"]
+)
 def test_each_trap_would_be_seen(trap, numpy_vit, tmp_path) -> None:
     w = published(token=trap != "mean then norm")
     model = load_model(write(tmp_path / "a.npz", w)).eval()
@@ -319,6 +321,9 @@ def test_each_trap_would_be_seen(trap, numpy_vit, tmp_path) -> None:
         for leaf in ("kernel", "bias"):
             for old, new in (("query", "key"), ("key", "query")):
                 planted[f"{start}/{old}/{leaf}"] = w[f"{start}/{new}/{leaf}"]
+    elif trap == "class row last":
+        name = "Transformer/posembed_input/pos_embedding"
+        planted[name] = np.roll(w[name], -1, axis=1)
     forward = reference(planted, numpy_vit, **settings)
     if trap == "mean then norm":
         logits = mean_then_norm(w, forward, numpy_vit)
