@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,15 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the names of the headings of a page, as GitHub and mkdocs make them."""
+    """Return the names of the headings of a page, as mkdocs or GitHub makes them."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
-    plain = (
+    plain = [
         re.sub(r"[`*]|\[|]\([^)]*\)", "", h).lower() for h in HEADING.findall(text)
-    )
-    return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", h).strip()) for h in plain}
+    ]
+    words = [re.sub(r"[^\w\s-]", "", heading).strip() for heading in plain]
+    return {re.sub(r"[\s-]+", "-", w) for w in words} | {
+        w.replace(" ", "-") for w in words
+    }
 
 
 def test_links_lead_to_files_and_headings(pages, repository) -> None:
@@ -66,10 +71,15 @@ def test_links_lead_to_files_and_headings(pages, repository) -> None:
     assert lost == []
 
 
-def test_python_blocks_compile(pages) -> None:
+def test_python_blocks_are_python_or_quote_the_package(pages, repository) -> None:
     for page in pages:
         for text in blocks(page, "python"):
-            compile(text, str(page), "exec")
+            first, _, rest = text.partition("\n")
+            quoted = repository / "src" / "vit_dementia" / first.removeprefix("# ")
+            if first.startswith("# ") and quoted.is_file():
+                assert rest in quoted.read_text("utf-8"), f"{page}: {first} has changed"
+            else:
+                ast.parse(text, str(page))
 
 
 def test_commands_have_the_verbs_and_flags_that_are_written(pages, repository) -> None:
@@ -85,15 +95,10 @@ def faults_of(words: list[str]) -> list[str]:
     """Say which words of a command are no verb or flag of the program."""
     if words[0] in ("--help", "--version"):
         return []
-    _, chain, rest = app.parse_commands(words)
-    verb = chain[-1]
-    if verb.default_command is None:
+    path, _, rest = app.parse_commands(words)
+    known = flags_of(path)
+    if known is None:
         return [f"{words[0]} is no verb"] if rest else []
-    known = {
-        name
-        for argument in verb.assemble_argument_collection()
-        for name in (*argument.names, *argument.negatives)
-    } | {"--help", "--version"}
     flags = (word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word))
     return [f"{flag} is no flag" for flag in flags if flag not in known]
 
@@ -109,3 +114,16 @@ def test_make_targets_exist(pages, repository) -> None:
         if line.startswith("make ")
     }
     assert named - targets == set()
+
+
+@cache
+def flags_of(path: tuple[str, ...]) -> set[str] | None:
+    """Return every flag of a verb, or None if it is a group of verbs."""
+    verb = app.parse_commands(path)[1][-1]
+    if verb.default_command is None:
+        return None
+    return {
+        name
+        for argument in verb.assemble_argument_collection()
+        for name in (*argument.names, *argument.negatives)
+    } | {"--help", "--version"}
