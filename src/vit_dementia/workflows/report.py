@@ -20,7 +20,8 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.rows import Rows
 from vit_dementia.files import write_bytes, write_text
 from vit_dementia.workflows import report_words as words
-from vit_dementia.workflows.report_figures import Picture, draw
+from vit_dementia.workflows.report_figures import draw
+from vit_dementia.workflows.report_picture import Picture
 
 TITLE = "How good is this model?"
 

@@ -1,0 +1,60 @@
+"""A picture of a report: its bytes, its words, and the style that all share."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+MODEL, FLOOR, QUIET = "#0b5fa5", "#8a5a00", "#6b7280"  # 4.5:1 on white or better
+STYLE: Mapping[str, object] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": QUIET,
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+    "text.parse_math": False,  # a class may be named $x$
+}
+_DPI = 160
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG, the words for those who do not see it, and its caption."""
+
+    name: str
+    png: bytes
+    alt: str
+    caption: str
+
+
+@contextmanager
+def styled(width: float, height: float) -> Iterator[Figure]:
+    """Yield an empty figure of this size in inches, in the style of the report."""
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as PNG; the same figure gives the same bytes."""
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        # A class name in a script that the font lacks still reads in the tables.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()
+
+
+def short(name: str, most: int = 24) -> str:
+    """Cut a long name for an axis; the tables have it whole.
+
+    >>> short("a" * 30)
+    'aaaaaaaaaaaaaaaaaaaaaaa…'
+    """
+    return name if len(name) <= most else name[: most - 1] + "…"
