@@ -36,6 +36,7 @@ for _verb, _does in {
     "cross-validate": "Train and score every fold of a split.",
     "evaluate": "Score a run by participant, with intervals and floors.",
     "predict": "Say what a model sees on new scans.",
+    "convert": "Write weights in the layout of another library.",
 }.items():
     _function = _verb.replace("-", "_")
     app.command(f"vit_dementia.cli.{_function}:{_function}", name=_verb, help=_does)

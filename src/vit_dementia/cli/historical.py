@@ -236,7 +236,9 @@ def main(app: App) -> None:
     """Run one of the two scripts and leave the process with its exit code."""
     tokens = [_dashed(token) for token in sys.argv[1:]]
     try:
-        app(tokens, exit_on_error=False, print_error=False)
+        app(
+            tokens, exit_on_error=False, print_error=False, result_action="return_value"
+        )
     except (VitDementiaError, CycloptsError) as error:
         faults = getattr(error, "faults", (" ".join(str(error).split()),))
         for fault in faults:

@@ -75,6 +75,7 @@ class Training:
         tally = Tally(**place.facts.get("tally", {}))
         if not settings.epochs:
             self._keep(folder, best)
+            write_history(folder.path, [])
         with Tracker(folder.path, after=place.epochs) as tracker:
             for epoch in range(place.epochs, settings.epochs):
                 if self._is_over(best, epoch):

@@ -58,12 +58,16 @@ def begin_model(
             f"model: found {config.model} beside --init {config.init}; the weights "
             "bring their own architecture; leave --model out"
         )
+    source = _source(config.init)
+    # A file that names its classes is matched by name; one that does not is never
+    # taken to mean ours, in our order.
+    names = read_unnamed(source).classes
     return load_model(
-        _source(config.init),
+        source,
         num_classes=len(classes),
         image_size=image_size,
         channels=config.data.channels,
-        classes=classes,
+        classes=None if names is None else classes,
         vit=config.vit,
     )
 
