@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import vit_dementia
 from vit_dementia.cli.app import app
 
 # Pages that exist in the built site only; docs/reference/generated.py writes them.
@@ -80,6 +81,16 @@ def test_python_blocks_are_python_or_quote_the_package(pages, repository) -> Non
                 assert rest in quoted.read_text("utf-8"), f"{page}: {first} has changed"
             else:
                 ast.parse(text, str(page))
+
+
+def test_names_of_the_python_interface_exist(pages) -> None:
+    named = {
+        name
+        for page in pages
+        for text in blocks(page, "python")
+        for name in re.findall(r"\bvd\.(\w+)", text)
+    }
+    assert {name for name in named if not hasattr(vit_dementia, name)} == set()
 
 
 def test_commands_have_the_verbs_and_flags_that_are_written(pages, repository) -> None:
