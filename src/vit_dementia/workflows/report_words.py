@@ -54,6 +54,7 @@ MEANING: Mapping[str, tuple[str, str]] = {
     "brier": ("Brier score", "squared error of the probabilities; 0 is best"),
 }
 FEW = 30  # participants of a side; below it intervals are themselves unsure
+TOO_FEW = 15  # below it they held the truth too seldom: docs/explanation/intervals.md
 
 
 def unit_of(metrics: Metrics) -> str:
@@ -260,9 +261,12 @@ def _few(metrics: Metrics, section: Mapping[str, Any], unit: str) -> list[str]:
         names = metrics["endpoint"][side]
         people = sum(by_class[name]["n_participants"] for name in names)
         if 0 < people < FEW:
+            how = (
+                "too narrow at this number" if people < TOO_FEW else "unsure themselves"
+            )
             claims.append(
-                f"With only {_count(people, 'participant')} of {either(names)}, "
-                "the intervals are themselves unsure."
+                f"With only {_count(people, 'participant')} of {either(names)}, the "
+                f"intervals are {how}."
             )
     for name, found in by_class.items():
         if found["n_participants"] < 2:

@@ -244,7 +244,7 @@ def test_one_participant_of_a_class_and_few_of_a_side_are_said(tmp_path, words_o
     said = Page(html).said()
     assert "Nothing can be said about mild: one participant is of that class" in said
     assert "undefined: one participant" in said
-    assert "With only 10 participants of CN" in said
+    assert "With only 10 participants of CN, the intervals are too narrow" in said
 
 
 @pytest.mark.parametrize("label", [[0] * 5, [0], [0, 1]])
