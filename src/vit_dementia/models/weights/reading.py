@@ -121,6 +121,9 @@ def read_unnamed(
         source /= "model"
     folder = source if source.is_dir() else source.parent
     config = read_config(folder / "config.json")
+    processor = read_config(folder / "preprocessor_config.json")  # of transformers
+    known = ("image_mean", "image_std")
+    config |= {key: processor[key] for key in known if key in processor}
     if native.recognize(config) and (source.is_dir() or source.name == native.WEIGHTS):
         return native.read(folder)
     file = _weight_file(source) if source.is_dir() else source

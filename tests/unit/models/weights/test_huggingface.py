@@ -251,6 +251,8 @@ def test_transformers_opens_what_is_written(small, images, tmp_path, settings) -
         theirs(images).logits, model(images), rtol=1e-9, atol=1e-9
     )
     assert theirs.config.id2label == dict(enumerate("abcde"))
+    read = read_weights(tmp_path)
+    assert (read.mean, read.std) == ((0.3,) * 3, (0.2,) * 3)
     again = load_model(tmp_path).eval()
     assert torch.equal(again(images), model(images))
 
