@@ -70,13 +70,13 @@ class Variation:
     sulcus_place_mm_sd: float = 0.5  # from place to place
     cortex_sd: float = 0.12  # of the share of white matter where cortex begins
     cortex_place_sd: float = 0.12  # of the same from place to place
-    hippocampus_sd: float = 0.15  # of its radius
-    aging_hippocampus: float = 0.08
+    hippocampus_sd: float = 0.1  # of its radius
+    aging_hippocampus: float = 0.06
     aging_ventricle_mm: float = 1.2  # in the oldest
     aging_sulcus_mm: float = 0.15
     disease_ventricle_mm: float = 2.2  # at atrophy 1
     disease_sulcus_mm: float = 0.6
-    disease_hippocampus: float = 0.3  # of its radius, at atrophy 1
+    disease_hippocampus: float = 0.12  # of its radius, at atrophy 1
     pattern_sd: float = 0.35  # of the logarithm of each structure's share
 
 
