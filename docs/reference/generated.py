@@ -56,6 +56,7 @@ def command_line() -> str:
         "`--augment.*`) are explained in [Settings](config.md).\n\n"
     )
     text = app.generate_docs(output_format="markdown", heading_level=1)
+    text = re.sub(r"## Table of Contents.*?(?=\*\*Commands\*\*)", "", text, flags=re.S)
     return head + re.sub(r"\A# .*\n", "", text)
 
 

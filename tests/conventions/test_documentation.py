@@ -138,3 +138,11 @@ def flags_of(path: tuple[str, ...]) -> set[str] | None:
         for argument in verb.assemble_argument_collection()
         for name in (*argument.names, *argument.negatives)
     } | {"--help", "--version"}
+
+
+@pytest.mark.parametrize(
+    "verb", sorted(set(app) - {"--help", "-h", "--version", "data", "cache"})
+)
+def test_the_help_of_every_verb_has_an_example(verb, capsys) -> None:
+    app([verb, "--help"], exit_on_error=False, result_action="return_value")
+    assert f"vit-dementia {verb}" in capsys.readouterr().out.split("Example", 1)[-1]

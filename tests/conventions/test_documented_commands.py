@@ -23,7 +23,7 @@ TEACHING = [
         f"docs/how-to/{page}.md"
         for page in (
             *("phantoms", "split", "train", "fine-tune", "resume"),
-            *("cross-validate", "evaluate", "predict"),
+            *("cross-validate", "evaluate", "predict", "convert"),
         )
     ],
 ]
