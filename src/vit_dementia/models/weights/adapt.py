@@ -47,24 +47,26 @@ def with_head(weights: Weights, classes: Sequence[str] | int) -> Weights:
             state[key] = state[key][order]
         log.warning("head: rows put in the order %s", ",".join(wanted))
     else:
-        like = state["norm.weight"] if "norm.weight" in state else state["cls_token"]
-        for key in _head_keys(state):
-            del state[key]
-        if width:
-            dim = weights.architecture.embed_dim
-            state["head.weight"] = like.new_zeros(width, dim)
-            state["head.bias"] = like.new_zeros(width)
+        like = state["blocks.0.norm1.weight"]
+        for key in [*_head_keys(state), "pre_logits.fc.weight", "pre_logits.fc.bias"]:
+            state.pop(key, None)
+        heads = ("head", "head_dist") if weights.architecture.distilled else ("head",)
+        for head in heads if width else ():
+            state[f"{head}.weight"] = like.new_zeros(width, len(like))
+            state[f"{head}.bias"] = like.new_zeros(width)
         log.warning(
             "head: %s replaced by a new one for %d classes, starting at zero",
             f"that for {old} classes" if old else "none, so far,",
             width,
         )
     description = replace(weights.architecture, num_classes=width)
+    if "pre_logits.fc.weight" not in state:
+        description = replace(description, pre_logits=0)
     return replace(weights, state=state, architecture=description, classes=wanted)
 
 
 def _head_keys(state: dict[str, Tensor]) -> list[str]:
-    return [key for key in state if key.startswith("head.")]
+    return [key for key in state if key.startswith(("head.", "head_dist."))]
 
 
 def with_channels(weights: Weights, channels: int) -> Weights:

@@ -1,4 +1,4 @@
-"""The ``.npz`` files of Google's code (vit_jax, big_vision), both ways.
+"""Reading the ``.npz`` files of Google's code (vit_jax, big_vision).
 
 Four generations differ in how parts are numbered, so the numbers are read from the
 keys. All of them mean GELU in its tanh form, eps 1e-6, inputs in [-1, 1], and
@@ -8,15 +8,12 @@ normalizing before averaging. Matrices are [inputs, outputs], attention's [D, he
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from vit_dementia.errors import CheckpointError
-from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.describe import describe
-from vit_dementia.models.weights.names import refuse_inexpressible
 from vit_dementia.models.weights.record import RawFile, Weights
 
 _PREFIX = re.compile(r"^(opt/target/|params/img/|params/)")
@@ -28,7 +25,7 @@ _UNIT_PARTS = {
     "conv_proj": "downsample.conv",
     "gn_proj": "downsample.norm",
 }
-_TOP = {
+TOP_NAMES = {
     "cls": "cls_token",
     "pos_embedding": "pos_embed",
     "Transformer/posembed_input/pos_embedding": "pos_embed",
@@ -176,11 +173,11 @@ def _joined(start: str, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _top(name: str, value: Tensor) -> dict[str, Tensor]:
-    if name in _TOP:  # tokens and positions are used as they are
-        return {_TOP[name]: value if value.ndim == 3 else value[None]}
+    if name in TOP_NAMES:  # tokens and positions are used as they are
+        return {TOP_NAMES[name]: value if value.ndim == 3 else value[None]}
     stem, _, leaf = name.rpartition("/")
-    if stem in _TOP and leaf in _LEAVES:
-        return {_TOP[stem] + _LEAVES[leaf]: _turned(value)}
+    if stem in TOP_NAMES and leaf in _LEAVES:
+        return {TOP_NAMES[stem] + _LEAVES[leaf]: _turned(value)}
     return {name: value}
 
 
@@ -210,106 +207,3 @@ def _big_vision_sincos(
     down, along = y.flatten()[:, None] * omega, x.flatten()[:, None] * omega
     table = torch.cat([along.sin(), along.cos(), down.sin(), down.cos()], dim=1)
     return table[None].to(kernel.dtype)
-
-
-def to_google(
-    state: Mapping[str, Tensor], architecture: Architecture
-) -> dict[str, Tensor]:
-    """Return weights as the published files have them (LayerNorm_0 and _2).
-
-    Raises:
-        CheckpointError: if Google's code would give other logits.
-    """
-    refuse_inexpressible(
-        architecture,
-        "google",
-        activation="gelu_tanh",
-        layer_norm_eps=1e-6,
-        qkv_bias=True,
-        pooling=("cls", "mean"),
-        stem="patch",
-        positions="learned",
-        position_prefix=True,
-        distilled=False,
-        num_registers=0,
-        layer_scale=None,
-        qk_norm=False,
-        fc_norm=False,
-        locality=False,
-        logits_tanh=False,
-        axes=2,
-    )
-    if architecture.pooling == "mean" and architecture.class_token:
-        raise CheckpointError(
-            "google: cannot express this network: its mean takes in the class token;"
-            " choose another format, such as native"
-        )
-    out: dict[str, Tensor] = {}
-    for name, value in state.items():
-        if block := re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", name):
-            number, part, leaf = block.groups()
-            start = f"Transformer/encoderblock_{number}/"
-            out |= _BLOCK_WRITERS[part](start, leaf, value, architecture.num_heads)
-        else:
-            out |= _written_top(name, value)
-    return {name: value.contiguous() for name, value in out.items()}
-
-
-def _written_top(name: str, value: Tensor) -> dict[str, Tensor]:
-    names = {new: old for old, new in _TOP.items()}  # the later one: posembed_input
-    if name in names:
-        return {names[name]: value}
-    part, _, leaf = name.rpartition(".")
-    if leaf == "bias":
-        return {f"{names[part]}/bias": value}
-    if part == "norm":
-        return {f"{names[part]}/scale": value}
-    turned = value.permute(2, 3, 1, 0) if value.ndim == 4 else value.T
-    return {f"{names[part]}/kernel": turned}
-
-
-def _written_norm(index: int) -> Callable[..., dict[str, Tensor]]:
-    def write(start: str, leaf: str, value: Tensor, _heads: int) -> dict[str, Tensor]:
-        theirs = "scale" if leaf == "weight" else "bias"
-        return {f"{start}LayerNorm_{index}/{theirs}": value}
-
-    return write
-
-
-def _written_dense(index: int) -> Callable[..., dict[str, Tensor]]:
-    def write(start: str, leaf: str, value: Tensor, _heads: int) -> dict[str, Tensor]:
-        if leaf == "bias":
-            return {f"{start}MlpBlock_3/Dense_{index}/bias": value}
-        return {f"{start}MlpBlock_3/Dense_{index}/kernel": value.T}
-
-    return write
-
-
-def _written_qkv(start: str, leaf: str, value: Tensor, heads: int) -> dict[str, Tensor]:
-    out = {}
-    for part, third in zip(("query", "key", "value"), value.chunk(3), strict=True):
-        where = f"{start}MultiHeadDotProductAttention_1/{part}/"
-        if leaf == "bias":
-            out[where + "bias"] = third.unflatten(0, (heads, -1))
-        else:
-            out[where + "kernel"] = third.T.unflatten(1, (heads, -1))
-    return out
-
-
-def _written_proj(
-    start: str, leaf: str, value: Tensor, heads: int
-) -> dict[str, Tensor]:
-    where = f"{start}MultiHeadDotProductAttention_1/out/"
-    if leaf == "bias":
-        return {where + "bias": value}
-    return {where + "kernel": value.T.unflatten(0, (heads, -1))}
-
-
-_BLOCK_WRITERS: dict[str, Callable[..., dict[str, Tensor]]] = {
-    "norm1": _written_norm(0),
-    "norm2": _written_norm(2),
-    "mlp.fc1": _written_dense(0),
-    "mlp.fc2": _written_dense(1),
-    "attn.qkv": _written_qkv,
-    "attn.proj": _written_proj,
-}

@@ -16,7 +16,7 @@ from vit_dementia.errors import CheckpointError
 from vit_dementia.files import replacing, write_json
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights import (
-    google,
+    google_writing,
     historical,
     huggingface,
     native,
@@ -148,7 +148,7 @@ def _save_historical(weights: Weights, folder: Path) -> Path:
 
 
 def _save_google(weights: Weights, folder: Path) -> Path:
-    state = google.to_google(weights.state, weights.architecture)
+    state = google_writing.to_google(weights.state, weights.architecture)
     path = folder / "model.npz"
     arrays: dict[str, Any] = {
         name: value.detach().cpu().numpy() for name, value in state.items()

@@ -8,7 +8,8 @@ import torch
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.models.weights import load_model, read_weights
-from vit_dementia.models.weights.google import from_google, to_google
+from vit_dementia.models.weights.google import from_google
+from vit_dementia.models.weights.google_writing import to_google
 
 D, HEADS, HIDDEN, DEPTH, CLASSES, PATCH, SIDE = 24, 3, 40, 2, 5, 4, 12
 

@@ -43,6 +43,22 @@ def test_a_head_of_another_width_is_replaced_by_zeros_and_said(folder, images, c
     assert model.blocks[0].attn.qkv.weight.abs().sum() > 0
 
 
+@pytest.mark.parametrize(
+    "settings", [{"pre_logits": 7}, {"distilled": True}, {"num_classes": 0}]
+)
+def test_all_of_an_old_head_goes_with_it(small, images, tmp_path, settings) -> None:
+    model = small(**settings)
+    names = CLASSES[: model.architecture.num_classes]
+    native.save(model.state_dict(), model.architecture, names, tmp_path)
+    new = load_model(tmp_path, num_classes=2).eval()
+    assert new.architecture.pre_logits == 0
+    assert new(images).shape == (2, 2)
+    assert not new(images).any()
+    if names:
+        turned = load_model(tmp_path, classes=names[::-1]).eval()
+        torch.testing.assert_close(turned(images), model(images).flip(1))
+
+
 def test_other_classes_get_a_new_head_and_another_order_reorders(
     folder, small, images, caplog
 ) -> None:
