@@ -93,6 +93,12 @@ class Predictions:
         """Say whether every row names its participant."""
         return not bool((self.table.participant_id == UNKNOWN).any())
 
+    @property
+    def sessions_known(self) -> bool:
+        """Say whether every row names its participant and its visit."""
+        sessions = not bool((self.table.session_id == UNKNOWN).any())
+        return self.participants_known and sessions
+
     def labeled(self) -> Predictions:
         """Return the rows whose label is known."""
         return self.where(self.labels >= 0)
@@ -115,13 +121,26 @@ class Predictions:
         """
         if not self.participants_known:
             raise ValueError("rows without participant_id cannot be pooled")
-        groups = self.table.groupby("participant_id", sort=True)
-        first = groups.first()
+        return self._pooled(["participant_id"])
+
+    def by_session(self) -> Predictions:
+        """Pool the rows of each visit; otherwise as ``by_participant``.
+
+        Raises:
+            ValueError: if some participants or sessions are not known.
+        """
+        if not self.sessions_known:
+            raise ValueError("rows without session_id cannot be pooled by session")
+        return self._pooled(["participant_id", "session_id"])
+
+    def _pooled(self, keys: list[str]) -> Predictions:
+        groups = self.table.groupby(keys, sort=True)
+        first = groups[["participant_id", "session_id", "label"]].first()
         alone = groups[["session_id", "label"]].nunique() == 1
         columns = [_column(name) for name in self.classes]
         pooled = Predictions.from_arrays(
             self.classes,
-            participant_ids=[str(name) for name in first.index],
+            participant_ids=first.participant_id.tolist(),
             session_ids=first.session_id.where(alone.session_id, UNKNOWN).tolist(),
             paths=[UNKNOWN] * len(first),
             labels=first.label.where(alone.label, UNKNOWN).tolist(),

@@ -13,14 +13,15 @@
                         "by_class": {class: {"n_participants", "n_images",
                                              "sensitivity": entry, "auroc": entry}},
                         "confusion_matrix": [[...], ...]},   # true down, told across
-     "by_image": {the same},
+     "by_session": {the same} or null, "by_image": {the same},
      "floors": {name: {score name: entry}},
      "above_floor": {"auroc": {"floor": name, "difference": entry,
                                "verdict": "above the floor"}, ...},
      "warnings": [...],  # of scores that are too good to be true
      "disclaimer": "Research use only: ..."}
 
-An entry is that of ``entries``. ``by_participant``, and the counts of participants, are
+An entry is that of ``entries``. ``by_session`` is null where visits are not known or
+everybody came once. ``by_participant``, and the counts of participants, are
 null where participants are not known; floors are then compared by image.
 """
 
@@ -84,6 +85,7 @@ def score(
     images = predictions.labeled()
     known = predictions.participants_known
     pooled = images.by_participant().labeled() if known else None
+    sessions = _visits(images)
 
     def rows_of(told: Predictions) -> Rows:
         return Rows.of(told, positive=sides, ordered=ordered, fold_of=fold_of)
@@ -105,6 +107,9 @@ def score(
         "by_participant": None
         if pooled is None
         else _section(rows_of(pooled), known=known, seed=seed),
+        "by_session": _section(rows_of(sessions), known=known, seed=seed)
+        if sessions is not None
+        else None,
         "by_image": _section(rows_of(images), known=known, seed=seed),
         "floors": {
             name: {key: entry_of(m, rows, seed=seed) for key, m in MEASURES.items()}
@@ -114,6 +119,15 @@ def score(
         "disclaimer": DISCLAIMER,
     }
     return metrics | {"warnings": too_good(metrics, train_accuracy=train_accuracy)}
+
+
+def _visits(images: Predictions) -> Predictions | None:
+    """Pool by visit, where visits are known and somebody came more than once."""
+    if not images.sessions_known:
+        return None
+    visits = images.by_session().labeled()
+    came_again = bool(visits.table.participant_id.duplicated().any())
+    return visits if came_again else None
 
 
 def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:

@@ -117,7 +117,8 @@ def _figure(picture: Picture, kind: str) -> Markup:
 
 
 def _units(metrics: Mapping[str, Any]) -> list[str]:
-    return [unit for unit in ("participant", "image") if metrics[f"by_{unit}"]]
+    units = ("participant", "session", "image")
+    return [unit for unit in units if metrics.get(f"by_{unit}")]
 
 
 def _floor_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -133,3 +133,20 @@ def test_arrays_that_do_not_fit_are_refused(change):
     } | change
     with pytest.raises(ValueError):  # noqa: PT011 - five reasons, one kind
         Predictions.from_arrays(**given_)
+
+
+def test_pooling_by_visit_keeps_visits_apart():
+    told = some_predictions(n=24, participants=3)
+    with pytest.raises(ValueError, match="session_id"):
+        told.by_session()
+    told.table["session_id"] = [f"ses-{i % 2}" for i in range(24)]
+    pooled = told.by_session()
+    assert not pooled.table.duplicated(["participant_id", "session_id"]).any()
+    assert pooled.table.num_scans.sum() == 24
+    row = pooled.table.iloc[0]
+    mine = (told.table.participant_id == row.participant_id) & (
+        told.table.session_id == row.session_id
+    )
+    np.testing.assert_allclose(
+        pooled.probabilities[0], told.probabilities[mine.to_numpy()].mean(axis=0)
+    )

@@ -312,3 +312,16 @@ def test_scores_too_good_to_be_true_are_warned_of():
     assert score(predictions_of(THIRDS))["warnings"] == []
     (warning,) = score(predictions_of(THIRDS, skill=50))["warnings"]
     assert "on 240 images of 60 participants" in warning
+
+
+def test_visits_are_scored_where_somebody_came_twice():
+    told = predictions_of(THIRDS)
+    assert score(told)["by_session"] is None
+    told.table["session_id"] = np.tile(["ses-1", "ses-1", "ses-2", "ses-2"], 60)
+    told.table.loc[:1, "label"] = "mild"  # the first participant has converted since
+    report = score(told)
+    assert report["by_session"]["n_participants"] == 60
+    assert sum(map(sum, report["by_session"]["confusion_matrix"])) == 120
+    assert report["by_participant"]["n_participants"] == 59
+    method = report["by_session"]["scores"]["accuracy"]["method"]
+    assert method == "percentile bootstrap over participants"
