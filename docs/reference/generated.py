@@ -48,14 +48,14 @@ def _as_page(text: str) -> str:
 
 def command_line() -> str:
     """Return the help of every verb as one page."""
-    from vit_dementia.cli.app import app
+    from vit_dementia.cli.app import VERBS, make_app
 
     head = (
         "# Commands\n\nEvery verb with its flags, as the program itself describes "
         "them. The settings of a run (`--train.*`, `--data.*`, `--vit.*`, "
         "`--augment.*`) are explained in [Settings](config.md).\n\n"
     )
-    text = app.generate_docs(output_format="markdown", heading_level=1)
+    text = make_app(VERBS).generate_docs(output_format="markdown", heading_level=1)
     text = re.sub(r"## Table of Contents.*?(?=\*\*Commands\*\*)", "", text, flags=re.S)
     return head + re.sub(r"\A# .*\n", "", text)
 

@@ -8,6 +8,8 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,10 @@ def fingerprint(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def free_run_path(verb: str) -> Path:
+    """Return runs/<time>-<verb>, numbered if something is there already."""
+    path = Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{verb}"
+    names = (path.name if n == 1 else f"{path.name}-{n}" for n in count(1))
+    return next(p for p in map(path.with_name, names) if not p.exists())

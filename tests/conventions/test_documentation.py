@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import vit_dementia
-from vit_dementia.cli.app import app
+from vit_dementia.cli.app import VERBS, make_app
 
+app = make_app(VERBS)
 # Pages that exist in the built site only; docs/reference/generated.py writes them.
 BUILT = {"reference/cli.md", "reference/config.md"}
 BLOCK = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -21,15 +21,7 @@ from vit_dementia import DISCLAIMER, __version__, recipes
 from vit_dementia.cli.terminal import escaped
 from vit_dementia.errors import ConfigError, VitDementiaError
 
-app = App(
-    name="vit-dementia",
-    version=__version__,
-    help="Vision Transformers for early dementia detection from brain MRI.\n\n"
-    f"{DISCLAIMER}\n\nStart with: vit-dementia demo",
-    help_flags=["--help", "-h"],
-)
-# By name, so that no verb is imported before it is called.
-for _verb, _does in {
+VERBS = {
     "demo": "Do the main job on the embedded phantoms: train, evaluate, report.",
     "split": "Write a split file by participant.",
     "train": "Train from scratch, or from weights.",
@@ -37,13 +29,34 @@ for _verb, _does in {
     "evaluate": "Score a run by participant, with intervals and floors.",
     "predict": "Say what a model sees on new scans.",
     "convert": "Write weights in the layout of another library.",
-}.items():
-    _function = _verb.replace("-", "_")
-    app.command(f"vit_dementia.cli.{_function}:{_function}", name=_verb, help=_does)
-app.command("vit_dementia.cli.data:app", name="data", help="Make or download data.")
-app.command(
-    "vit_dementia.cli.cache:app", name="cache", help="Decoded scans on this machine."
-)
+    "data": "Make or download data.",
+    "cache": "Decoded scans on this machine.",
+}
+_GROUPS = ("data", "cache")  # verbs that hold verbs
+
+
+def make_app(speaking: Collection[str] = ()) -> App:
+    """Return the command line.
+
+    Verbs are named, not imported, so that a list of them costs no time.
+
+    Args:
+        speaking: the verbs that tell their own docstring instead of one line.
+    """
+    app = App(
+        name="vit-dementia",
+        version=__version__,
+        help="Vision Transformers for early dementia detection from brain MRI.\n\n"
+        f"{DISCLAIMER}\n\nStart with: vit-dementia demo",
+        help_flags=["--help", "-h"],
+        suppress_keyboard_interrupt=False,  # run() tells it and leaves with 130
+    )
+    for name, does in VERBS.items():
+        module = name.replace("-", "_")
+        target = f"vit_dementia.cli.{module}:{'app' if name in _GROUPS else module}"
+        own_words = {} if name in speaking else {"help": does}
+        app.command(target, name=name, **own_words)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -56,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(tokens: Sequence[str]) -> int:
     """Run one command; return its exit code."""
     try:
+        app = make_app(tokens[:1])
         app.config = _recipe_of(tokens)
         result = app(
             tokens, exit_on_error=False, print_error=False, result_action="return_value"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from vit_dementia.cli.terminal import say
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError
+from vit_dementia.files import free_run_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +76,4 @@ def names_in(text: str | None) -> tuple[str, ...] | None:
 
 def new_folder(out: Path | None, verb: str) -> Path:
     """Return --out, or runs/<time>-<verb> where nothing is yet."""
-    if out is not None:
-        return out
-    name = f"{datetime.now():%Y%m%d-%H%M%S}-{verb}"
-    return _first_free(
-        Path("runs") / (name + suffix)
-        for suffix in ("", *map("-{}".format, range(2, 99)))
-    )
-
-
-def _first_free(paths: Iterable[Path]) -> Path:
-    return next(path for path in paths if not path.exists())
+    return out or free_run_path(verb)

@@ -29,6 +29,7 @@ class Gathered:
     table: pd.DataFrame
     labels_named_in: str  # where a fault in a label is to be mended
     classes: tuple[str, ...] | None = None  # told by a cohort.json
+    faults: list[str] = field(default_factory=list)  # to tell with those found later
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -83,6 +84,7 @@ def _from_folders(root: Path) -> Gathered:
         root=root,
         table=frame(cells),
         labels_named_in="the folders",
+        faults=listed.faults,
         problems=listed.problems,
         notes=listed.notes,
     )

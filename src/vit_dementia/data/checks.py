@@ -51,7 +51,7 @@ def check(gathered: Gathered, classes: Sequence[str], *, told: bool) -> None:
         DataError: with every fault.
     """
     table, where = gathered.table, gathered.labels_named_in
-    faults = []
+    faults = list(gathered.faults)
     present = set(table["label"]) - {UNKNOWN}
     for label in sorted(present - set(classes)):
         near = difflib.get_close_matches(label, classes, 1, cutoff=0)[0]

@@ -28,6 +28,7 @@ class Listed:
     paths: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # classes that hold no picture
     problems: list[str] = field(default_factory=list)  # pictures that were left out
     notes: list[str] = field(default_factory=list)
 
@@ -36,8 +37,9 @@ def list_folders(root: Path, *, limits: Limits = LIMITS) -> Listed:
     """List every picture below class folders, sorted, without opening any.
 
     Raises:
-        DataError: with every fault: no class folders, an empty class, two folders for
-            one role, a folder that cannot be opened.
+        DataError: if nothing can be listed: no class folders, no picture, two folders
+            for one role, a folder that cannot be opened. Empty classes among others are
+            told in ``faults``, for the caller to tell with what else is wrong.
     """
     walk = _Walk(root, limits)
     listed = Listed()
@@ -49,8 +51,8 @@ def list_folders(root: Path, *, limits: Limits = LIMITS) -> Listed:
         _note_others(walk, start, [folder for _, folder in roles], listed.notes)
     else:
         _list_classes(walk, start, UNKNOWN, listed)
-    if walk.faults:
-        raise DataError.of(walk.faults)
+    if walk.faults or not listed.paths:
+        raise DataError.of([*walk.faults, *listed.faults])
     listed.notes.extend(walk.notes())
     return listed
 
@@ -115,7 +117,7 @@ def _list_classes(walk: _Walk, folder: Path, role: str, listed: Listed) -> None:
             listed.labels.append(class_folder.name)
             listed.splits.append(role)
         if len(listed.paths) + len(listed.problems) == before:
-            walk.faults.append(
+            listed.faults.append(
                 f"{class_folder}: the class holds no picture; "
                 "PNG, JPEG, TIFF, WebP or BMP files are needed"
             )

@@ -1,0 +1,100 @@
+"""Training from Python, in the words of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from vit_dementia import recipes
+from vit_dementia.config import RunConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.splits import Split
+from vit_dementia.errors import ConfigError
+from vit_dementia.files import free_run_path
+from vit_dementia.progress import Watch
+from vit_dementia.training import run
+from vit_dementia.training.run_folder import RunFolder
+
+
+def train(
+    cohort: Cohort,
+    *,
+    recipe: str | None = None,
+    out: str | Path | None = None,
+    split: Split | None = None,
+    cache: Path | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> RunFolder:
+    """Train on a cohort and return the finished run: ``vit-dementia train``.
+
+    Args:
+        cohort: every scan there is.
+        recipe: name or TOML file of settings between the defaults and ``settings``.
+        out: a new folder; ``runs/<time>-train`` if left out.
+        split: who trains, chooses and tests; made (and saved) if left out.
+        cache: where decoded scans are kept.
+        watch: who is told of the progress.
+        settings: fields of the configuration by their names (``epochs=10``), or a
+            table of them (``vit={"depth": 6}``).
+
+    Raises:
+        VitDementiaError: as ``training.run.train``.
+    """
+    base = recipes.read_recipe(recipe) if recipe is not None else {}
+    chosen = merged(base, placed(settings))
+    return run.train(
+        cohort,
+        recipes.config_from(chosen, where="train"),
+        out=Path(out) if out is not None else free_run_path("train"),
+        split=split,
+        cache=cache,
+        watch=watch,
+    )
+
+
+def placed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Put settings named without their table into it.
+
+    Raises:
+        ConfigError: if more than one table has a setting of that name.
+
+    >>> placed({"epochs": 3, "seed": 1, "vit": {"depth": 2}})
+    {'train': {'epochs': 3}, 'seed': 1, 'vit': {'depth': 2}}
+    """
+    defaults = RunConfig()
+    top = [field.name for field in dataclasses.fields(RunConfig)]
+    result: dict[str, Any] = {}
+    for name, value in settings.items():
+        homes = [
+            table
+            for table in top
+            if dataclasses.is_dataclass(inner := getattr(defaults, table))
+            and name in {field.name for field in dataclasses.fields(inner)}
+        ]
+        if name in top or not homes:  # an unknown name is told by the strict reader
+            result = merged(result, {name: value})
+        elif len(homes) == 1:
+            result = merged(result, {homes[0]: {name: value}})
+        else:
+            raise ConfigError(
+                f"{name}: stands in the tables {' and '.join(homes)}; name one: "
+                f"{homes[0]}={{{name!r}: ...}}"
+            )
+    return result
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return both settings, those of ``over`` where both speak; tables are merged.
+
+    >>> merged({"train": {"epochs": 3}}, {"train": {"warmup": 0.2}, "seed": 1})
+    {'train': {'epochs': 3, 'warmup': 0.2}, 'seed': 1}
+    """
+    result = dict(base)
+    for name, value in over.items():
+        table = result.get(name)
+        if isinstance(table, dict) and isinstance(value, dict):
+            value = {**table, **value}
+        result[name] = value
+    return result

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from vit_dementia.cli import app as command_line
+from vit_dementia.cli.options import new_folder
+from vit_dementia.cli.terminal import escaped, watch_for_people
+
+
+def test_every_verb_has_help_with_an_example(capsys) -> None:
+    verbs = [
+        ["demo"], ["train"], ["cross-validate"], ["evaluate"], ["predict"], ["split"],
+        ["data", "phantom"], ["data", "fetch"], ["cache", "list"], ["cache", "clear"],
+    ]  # fmt: skip
+    for verb in verbs:
+        assert command_line.run([*verb, "--help"]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert f"Example: vit-dementia {' '.join(verb)}" in told, verb
+
+
+def test_a_bug_keeps_its_traceback_and_leaves_with_1(tmp_path) -> None:
+    program = (
+        "import vit_dementia.data.cache as c\n"
+        "def broken(cache): raise RuntimeError('a bug of ours')\n"
+        "c.entries = broken\n"
+        "from vit_dementia.cli.app import main\n"
+        "main(['cache', 'list'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_an_interrupted_command_leaves_with_130(monkeypatch, capsys) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vit_dementia.data.cache.entries", interrupted)
+    assert command_line.run(["cache", "list"]) == 128 + signal.SIGINT
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_an_unknown_verb_names_the_nearest(capsys) -> None:
+    assert command_line.run(["trian"]) == 2
+    assert "train" in capsys.readouterr().err
+
+
+def test_text_is_escaped_for_the_terminal_and_ordinary_letters_stay() -> None:
+    assert escaped("Ünïcode 脑.png") == "Ünïcode 脑.png"
+    assert escaped("a\x07\n\u202eb") == "a\\x07\\n\\u202eb"
+
+
+def test_new_folders_do_not_collide(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = new_folder(None, "train")
+    first.mkdir(parents=True)
+    assert new_folder(None, "train") != first
+    assert new_folder(tmp_path / "mine", "train") == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(
+    monkeypatch, capsys, is_terminal
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    monkeypatch.setattr("vit_dementia.cli.terminal._PLAIN_EVERY", 0.0)
+    watch = watch_for_people()
+    with watch.count("reading [x]", 3) as bar:
+        for _ in range(3):
+            bar.advance(note="loss 0.1 [/]")
+    watch.say("done")
+    told = capsys.readouterr().err
+    assert "done" in told
+    assert "reading [x]" in told
+    if not is_terminal:
+        assert "reading [x]: 3 of 3 loss 0.1 [/]" in told
