@@ -59,3 +59,21 @@ def test_commands_run_as_printed(pages, repository, tmp_path) -> None:
                 check=False,
             )
             assert done.returncode == 0, f"{page}: {words}\n{done.stderr}"
+
+
+def test_the_page_on_python_runs_as_printed(repository, tmp_path) -> None:
+    page = (repository / "docs" / "how-to" / "python.md").read_text("utf-8")
+    blocks = re.findall(r"^```python *\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    subprocess.run(
+        [COMMAND, "data", "phantom", "data", "--participants", "24"],
+        cwd=tmp_path,
+        check=True,
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "".join(blocks)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
