@@ -76,7 +76,15 @@ def _kill_when(
     process.wait()
 
 
-@pytest.mark.parametrize("step", [0, 1, 3, 5])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        pytest.param(1, marks=pytest.mark.slow),
+        3,
+        pytest.param(5, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_at_any_moment_and_resumed_gives_the_same_bits(
     unstopped, tmp_path, step
 ) -> None:
@@ -98,6 +106,7 @@ def test_killed_at_any_moment_and_resumed_gives_the_same_bits(
     _assert_same(out, whole)
 
 
+@pytest.mark.slow
 def test_killed_twice_and_resumed_gives_the_same_bits(unstopped, tmp_path) -> None:
     data, cache, whole = unstopped
     out = tmp_path / "run"
@@ -136,6 +145,7 @@ def test_a_finished_run_is_left_as_it_is(unstopped) -> None:
     assert all(torch.equal(before[k], v) for k, v in _all_weights(whole).items())
 
 
+@pytest.mark.slow
 def test_terminating_says_143_and_the_run_can_go_on(unstopped, tmp_path) -> None:
     data, cache, whole = unstopped
     out = tmp_path / "run"
@@ -145,7 +155,8 @@ def test_terminating_says_143_and_the_run_can_go_on(unstopped, tmp_path) -> None
     )
     while not (out / "checkpoints" / "step-000000001.json").exists():
         time.sleep(0.01)
-        assert process.poll() is None
+        if process.poll() is not None:
+            break  # a fast machine was done first
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) in (0, 128 + signal.SIGTERM)
     _run(cache, "train", "--resume", out)
@@ -167,6 +178,7 @@ def test_resuming_refuses_other_settings_other_scans_and_no_run(
         training.train(Cohort.from_path(data), out=whole, cache=cache)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything_and_another_seed_something_else(
     unstopped, tmp_path
 ) -> None:

@@ -140,13 +140,15 @@ class Training:
                 now = time.monotonic()
                 tally, clock = tally.plus(step, now - clock), now
                 bar.advance(len(step.losses), _note(tally, best))
-                if now - saved > 60 * settings.checkpoint_minutes:
+                is_due = now - saved > 60 * settings.checkpoint_minutes
+                # Not between the batches of one update: their gradient is not saved.
+                if is_due and step.batch.ends_update:
                     facts = {"best": asdict(best), "tally": asdict(tally)}
                     checkpoint.save(
                         folder.path / "checkpoints",
                         self.model,
                         optimizer,
-                        Progress(step.step + 1, epoch, facts),
+                        Progress(step.batch.step + 1, epoch, facts),
                     )
                     saved = time.monotonic()
         return tally
@@ -189,15 +191,21 @@ class Training:
     def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """Yield the batches of an epoch from step ``start`` of the run on."""
         order, size = self._order(epoch), self.config.train.batch_size
-        for index in range(self._num_batches):
-            step = self._num_batches * epoch + index
+        many, num_batches = self.config.train.accumulate, self._num_batches
+        for index in range(num_batches):
+            step = num_batches * epoch + index
             if step < start:
                 continue
             rows = order[index * size : (index + 1) * size]
             images = torch.from_numpy(np.ascontiguousarray(self.material.images[rows]))
             labels = torch.from_numpy(self.material.labels[rows].astype(np.int64))
+            first = index - index % many  # of the batches that make one update
             yield Batch(
-                step, self.fabric.to_device(images), self.fabric.to_device(labels)
+                step,
+                self.fabric.to_device(images),
+                self.fabric.to_device(labels),
+                share=1 / min(many, num_batches - first),
+                ends_update=index + 1 in (first + many, num_batches),
             )
 
     def _objective(self) -> Objective:

@@ -22,18 +22,26 @@ from vit_dementia.training.optimizer import learning_rate_at, set_learning_rate
 
 @dataclass(frozen=True)
 class Batch:
-    """Prepared slices and their labels; ``step`` counts batches since the run began."""
+    """Prepared slices and their labels.
+
+    Attributes:
+        step: batches since the run began.
+        share: of the gradient of one update, where several batches make one.
+        ends_update: whether the optimizer steps after this batch.
+    """
 
     step: int
     images: UInt8[Tensor, "b c h w"]
     labels: Int[Tensor, " b"]
+    share: float = 1.0
+    ends_update: bool = True
 
 
 @dataclass(frozen=True)
 class Step:
     """What one batch gave, before its update: loss and correctness of each slice."""
 
-    step: int
+    batch: Batch
     losses: Float[Tensor, " b"]
     is_correct: Float[Tensor, " b"]
     learning_rate: float
@@ -68,19 +76,17 @@ def fit(
     model.train()
     for batch in batches:
         torch.manual_seed(seed * 1_000_003 + batch.step)  # dropout of this step
-        done = batch.step + 1
-        is_last_of_update = done % config.accumulate == 0 or done == num_steps
         learning_rate = learning_rate_at(batch.step, num_steps, config)
         set_learning_rate(optimizer, learning_rate)
 
         losses, is_correct = objective(model, batch)
-        fabric.backward(losses.mean() / config.accumulate)
-        if is_last_of_update:
+        fabric.backward(losses.mean() * batch.share)
+        if batch.ends_update:
             if config.grad_clip:
                 fabric.clip_gradients(model, optimizer, max_norm=config.grad_clip)
             optimizer.step()
             optimizer.zero_grad()
-        yield Step(batch.step, losses.detach(), is_correct, learning_rate)
+        yield Step(batch, losses.detach(), is_correct, learning_rate)
 
 
 def classify(

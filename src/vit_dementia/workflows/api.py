@@ -85,7 +85,7 @@ def placed(settings: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: Any, over: dict[str, Any]) -> dict[str, Any]:
     """Return both settings, those of ``over`` where both speak; tables are merged.
 
     >>> merged({"train": {"epochs": 3}}, {"train": {"warmup": 0.2}, "seed": 1})
@@ -94,7 +94,6 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in over.items():
         table = result.get(name)
-        if isinstance(table, dict) and isinstance(value, dict):
-            value = {**table, **value}
-        result[name] = value
+        both_are_tables = isinstance(table, dict) and isinstance(value, dict)
+        result[name] = merged(table, value) if both_are_tables else value
     return result

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -74,22 +76,18 @@ def test_a_step_is_pytorchs_own() -> None:
 
 def test_accumulated_batches_are_one_large_batch() -> None:
     config = TrainConfig(warmup=0.0, schedule="constant", grad_clip=0.0)
-    small = _batches(2, size=4)
+    small = [
+        dataclasses.replace(batch, share=0.5, ends_update=batch.step == 1)
+        for batch in _batches(2, size=4)
+    ]
     large = Batch(
         0,
         torch.cat([batch.images for batch in small]),
         torch.cat([batch.labels for batch in small]),
     )
-    apart, _ = _train(small, TrainConfig(**vars(config) | {"accumulate": 2}))
+    apart, _ = _train(small, config)
     together, _ = _train([large], config)
     torch.testing.assert_close(apart[1].weight, together[1].weight)
-
-
-def test_leftover_batches_of_the_last_update_are_not_lost() -> None:
-    config = TrainConfig(warmup=0.0, accumulate=2)
-    short, _ = _train(_batches(2), config, num_steps=2)
-    long, _ = _train(_batches(3), config, num_steps=3)
-    assert not torch.equal(short[1].weight, long[1].weight)
 
 
 def test_a_run_stops_when_nobody_asks_for_more() -> None:
@@ -110,7 +108,7 @@ def test_a_run_stops_when_nobody_asks_for_more() -> None:
         num_steps=5,
         seed=0,
     )
-    assert next(steps).step == 0
+    assert next(steps).batch.step == 0
     before = model[1].weight.detach().clone()
     steps.close()
     assert torch.equal(model[1].weight, before)

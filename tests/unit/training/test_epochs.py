@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vit_dementia.config import RunConfig, TrainConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.leaks import Leak
+from vit_dementia.data.storage import frame
+from vit_dementia.inference.compute import make_fabric
+from vit_dementia.models import create_model
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.progress import Quiet
+from vit_dementia.training.epochs import Training
+from vit_dementia.training.material import Material
+
+
+def _training(tmp_path, num: int, **settings: object) -> Training:
+    cells = {
+        "path": [f"{n}.png" for n in range(num)],
+        "participant_id": [f"sub-{n}" for n in range(num)],
+        "label": [("CN", "AD")[n % 2] for n in range(num)],
+    }
+    cohort = Cohort(
+        root=tmp_path, table=frame(cells), classes=("CN", "AD"), ordered=True
+    )
+    material = Material(
+        cohort=cohort,
+        images=np.zeros((num, 1, 8, 8), np.uint8),
+        roles=np.array(["train"] * num),
+        labels=cohort.labels(),
+        preprocessing=SlicePreprocessing(size=(8, 8)),
+        leak=Leak((), checked=True),
+    )
+    config = RunConfig(train=TrainConfig(**settings))
+    model = create_model(
+        num_classes=2,
+        image_size=(8, 8),
+        patch_size=8,
+        embed_dim=8,
+        depth=1,
+        num_heads=1,
+    )
+    return Training(config, material, model, make_fabric("cpu", "fp32"), Quiet())
+
+
+@pytest.mark.parametrize("num", [1, 2, 7, 12])
+@given(size=st.integers(1, 5), many=st.integers(1, 4), epoch=st.integers(0, 3))
+def test_updates_share_their_gradient_fully_and_end_with_the_epoch(
+    tmp_path_factory, num, size, many, epoch
+) -> None:
+    training = _training(
+        tmp_path_factory.mktemp("x"), num, batch_size=size, accumulate=many
+    )
+    batches = list(training._batches(epoch, start=0))
+    assert sum(len(batch.labels) for batch in batches) == num
+    assert batches[-1].ends_update
+    update: list[float] = []
+    for batch in batches:
+        update.append(batch.share)
+        if batch.ends_update:
+            assert sum(update) == pytest.approx(1.0)
+            assert len(update) <= many
+            update = []
+
+
+@given(start=st.integers(0, 12))
+def test_a_started_epoch_goes_on_with_the_very_batches_that_are_left(
+    tmp_path_factory, start
+) -> None:
+    training = _training(tmp_path_factory.mktemp("x"), 12, batch_size=2)
+    whole = list(training._batches(1, start=0))
+    rest = list(training._batches(1, start=6 + start))
+    assert [batch.step for batch in rest] == list(range(6 + start, 12))
+    for ours, theirs in zip(rest, whole[start:], strict=True):
+        assert ours.labels.tolist() == theirs.labels.tolist()
+        assert dataclasses.replace(ours, images=theirs.images).share == theirs.share
