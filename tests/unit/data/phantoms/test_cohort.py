@@ -195,3 +195,13 @@ def test_all_impossible_numbers_are_named_at_once(tmp_path):
         make_phantoms(tmp_path / "out", participants=0, classes=9)
     assert len(caught.value.faults) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_whole_heads_are_written_on_larger_pictures(tmp_path):
+    make_phantoms(
+        tmp_path / "heads", participants=1, slices=1, whole_head=True, workers=1
+    )
+    (path,) = (tmp_path / "heads" / "images").rglob("*.png")
+    picture = np.asarray(Image.open(path))
+    assert picture.shape == (120, 96)
+    assert (picture > 0).mean() > 0.9  # air has noise in it; nothing was stripped
