@@ -1,9 +1,9 @@
-"""Make ``slices.tsv``: the README's results on the 4-class slices, and what not to believe.
+"""Make ``slices.tsv``: the results on the 4-class slices, and what not to believe.
 
 Every model is trained and scored by the command that stands in its row. Three splits:
 five folds by participant; the published train and test folders, which share every
-participant; and a random split of images. The predictions behind each row are written to
-``slices/``, participants under made-up names.
+participant; and a random split of images. The predictions behind each row are written
+to ``slices/``, participants under made-up names, and the README gets the table.
 
 Run: ``make table slices ARGS="DATA PARTICIPANTS WEIGHTS"`` with the folder that holds
 ``train/`` and ``test/``, the table that says who is on which slice, and the DeiT-tiny
@@ -34,6 +34,15 @@ HERE = Path(__file__).parent
 WORK = Path("runs/table-slices")
 SEED = 0
 COLUMNS = "--columns participant_id=subject,label=kaggle_class"
+START, END = "<!-- results -->", "<!-- /results -->"
+SPLITS = {
+    "by participant": "**By participant**, 5 folds, every participant scored once by a "
+    "model that never saw them (scores are by participant):",
+    "published folders": "What not to believe: the **published folders**, where every "
+    "test participant also stands in training (scores are by image):",
+    "random images": "What not to believe: a **random split of images** (scores are by "
+    "image):",
+}
 LEAK = "--allow-leakage 'to show its price'"
 
 
@@ -147,6 +156,7 @@ def _write_table() -> None:
     write_text(
         HERE / "slices.tsv", table.to_csv(sep="\t", index=False, lineterminator="\n")
     )
+    _fill_readme()
 
 
 def _folds(arm: Arm) -> dict[str, int] | None:
@@ -200,7 +210,7 @@ def _row(
 def _write_predictions(
     arm: Arm, model: str, predictions: Predictions, folds: dict[str, int] | None
 ) -> str:
-    """Write who (under a made-up name), label and probabilities; return the file's name."""
+    """Write made-up names, labels and probabilities; return the file's name."""
     chosen = predictions.by_participant() if arm.unit == "participant" else predictions
     table = chosen.table
     known_as = _made_up_names(predictions)
@@ -219,7 +229,7 @@ def _write_predictions(
 
 
 def _made_up_names(predictions: Predictions) -> dict[str, str]:
-    """Return a random name for each participant, the same in all files of this table."""
+    """Return a random name for each participant, the same in all files."""
     file = WORK / "made-up-names.json"
     names: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     new = sorted(set(predictions.table.participant_id) - set(names))
@@ -227,6 +237,40 @@ def _made_up_names(predictions: Predictions) -> dict[str, str]:
     names |= {who: f"person-{len(names) + n:03}" for n, who in enumerate(new, start=1)}
     write_json(file, names)
     return names
+
+
+def readme_table() -> str:
+    """Return the rows of ``slices.tsv`` as the README shows them."""
+    table = pd.read_csv(HERE / "slices.tsv", sep="\t")
+    lines = []
+    for split, words in SPLITS.items():
+        lines += [
+            f"{words}",
+            "",
+            "| model | participants | images | AUROC, none vs any | accuracy, 4 classes |",
+            "| --- | ---: | ---: | --- | --- |",
+        ]
+        rows = table[table.split == split].sort_values("auroc", kind="stable")
+        lines += [
+            f"| {row.model} | {row.n_participants} | {row.n_images} | "
+            f"{_with_interval(row, 'auroc')} | {_with_interval(row, 'accuracy')} |"
+            for row in rows.itertuples()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _with_interval(row: Any, name: str) -> str:
+    value, low = getattr(row, name), getattr(row, f"{name}_low")
+    high = getattr(row, f"{name}_high")
+    return f"{value:.2f}" if pd.isna(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _fill_readme() -> None:
+    readme = HERE.parents[1] / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    write_text(readme, f"{before}{START}\n{readme_table()}{END}{after}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from vit_dementia.config import TrainConfig
 from vit_dementia.errors import ConfigError
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
-_HEAD = re.compile(r"head\.|fc_norm\.|head_dist\.")
+_HEAD = re.compile(r"head\.|fc_norm\.|head_dist\.|pre_logits\.|attn_pool\.")
 SGD_MOMENTUM = 0.9  # Dosovitskiy et al. 2021, Sec. 4.1
 
 
@@ -66,7 +66,7 @@ def make_optimizer(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             scale = config.layer_decay ** (depth + 1 - _layer_of(name, depth))
-            decays = parameter.ndim > 1 and not re.search(r"token|pos_embed", name)
+            decays = parameter.ndim > 1 and not re.search(r"token|pos_embed|latent|\.scale$", name)
             members[scale, decays].append(parameter)
     groups: list[dict[str, Any]] = [
         {

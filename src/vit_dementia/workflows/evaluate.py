@@ -25,7 +25,7 @@ from vit_dementia.inference.model_folder import SavedModel, read_model_folder
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.pack import pack_slices
 from vit_dementia.progress import Quiet, Watch
-from vit_dementia.training.history import read_history
+from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.floors import floor_predictions
 from vit_dementia.workflows.report import write_report
@@ -77,7 +77,7 @@ def evaluate(
         run.evaluation(role),
         scored,
         positive=positive,
-        history=[asdict(record) for record in read_history(run.path / HISTORY)],
+        history=read_history(run.path / HISTORY),
         facts=_facts(run, scored),
         seed=run.config.seed,
     )
@@ -133,7 +133,7 @@ def write_evaluation(
     scored: Scored,
     *,
     positive: Sequence[str] | None,
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[EpochRecord],
     facts: Mapping[str, Any],
     seed: int,
     fold_of: Mapping[str, object] | None = None,
@@ -155,6 +155,7 @@ def write_evaluation(
         leak_note=f"{scored.model.facts['leakage']} (allowed: {allowed})"
         if allowed
         else None,
+        train_accuracy=_accuracy_of_kept(history, scored.model),
         seed=seed,
     )
     write_json(folder / "metrics.json", metrics)
@@ -163,11 +164,20 @@ def write_evaluation(
         metrics=metrics,
         predictions=predictions,
         floors=scored.floors,
-        history=history,
+        history=[asdict(record) for record in history],
         facts=facts,
         fold_of=fold_of,
     )
     return folder
+
+
+def _accuracy_of_kept(
+    history: Sequence[EpochRecord], model: SavedModel
+) -> float | None:
+    """Return how many training slices the kept epoch answered correctly."""
+    kept = model.facts.get("epoch")
+    found = [record.train_accuracy for record in history if record.epoch == kept]
+    return found[0] if found else None
 
 
 def _facts(run: RunFolder, scored: Scored) -> dict[str, Any]:
