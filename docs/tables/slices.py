@@ -247,7 +247,7 @@ def readme_table() -> str:
         lines += [
             f"{words}",
             "",
-            "| model | participants | images | AUROC, none vs any | accuracy, 4 classes |",
+            "| model | participants | images | AUROC, none against any | accuracy |",
             "| --- | ---: | ---: | --- | --- |",
         ]
         rows = table[table.split == split].sort_values("auroc", kind="stable")

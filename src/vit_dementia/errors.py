@@ -7,7 +7,7 @@
     ├── DataError ── ManifestError     a table or split file: file, line and column
     │             ├─ ScanError         one scan: path, what was needed, what was found
     │             └─ LeakageError      who stands on both sides of a split
-    └── CheckpointError                missing piece, other format version, other classes
+    └── CheckpointError                missing piece, other format or other classes
 
 A message reads *where: what was found; what is needed; what to do*. The command line
 prints it as one line a fault and leaves with ``exit_code``; anything that is not a
@@ -36,10 +36,10 @@ class VitDementiaError(Exception):
 
     @classmethod
     def of(cls, faults: Iterable[str]) -> VitDementiaError:
-        """Make one error of many faults.
+        r"""Make one error of many faults.
 
         >>> str(DataError.of(["a.png: empty", "b.png: empty"]))
-        'a.png: empty\\nb.png: empty'
+        'a.png: empty\nb.png: empty'
         """
         return cls(*faults)
 

@@ -1,8 +1,8 @@
 """One preparation of slices, saved with the model and replayed at prediction.
 
 A slice is cleared of its scanner's intensity unit, brought to one size with its
-proportions kept, and stored as 8-bit values; on the device these become the numbers the
-network was trained on. Shapes: ``b`` slices, ``c`` channels, ``h w`` as read, ``H W`` as
+proportions kept, and stored as 8-bit values; on the device these become the numbers
+the network was trained on. Shapes: ``b`` slices, ``c`` channels, ``h w`` as read, ``H W`` as
 prepared.
 """
 
@@ -35,7 +35,7 @@ class SlicePreprocessing:
     Attributes:
         size: height and width in pixels given to the network.
         channels: 1 (gray) or 3 (red, green, blue).
-        fit: ``pad`` scales to fit and fills up with black, ``stretch`` scales each side.
+        fit: ``pad`` scales to fit and fills up with black, ``stretch`` scales sides.
         mean: mean over the training slices, on the scale [0, 1].
         std: standard deviation over the training slices, on the scale [0, 1].
     """
@@ -87,7 +87,7 @@ class SlicePreprocessing:
         return self.standardize(batch.float() / 255.0)
 
     def standardize(self, batch: Float[Tensor, "b c H W"]) -> Float[Tensor, "b c H W"]:
-        """Return values in [0, 1] as differences from the mean in standard deviations."""
+        """Return values in [0, 1] as deviations from the mean, in units of ``std``."""
         return (batch - self.mean) / self.std
 
     def to_dict(self) -> dict[str, Any]:

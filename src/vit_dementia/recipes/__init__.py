@@ -1,7 +1,7 @@
 """Recipes: TOML files with the settings of a run that differ from the defaults.
 
-The order is defaults, then recipe, then command line. Reading is strict: an unknown key,
-a wrong type or a contradiction is a ``ConfigError`` that names the nearest valid key.
+The order is defaults, then recipe, then command line. Reading is strict: an unknown
+key, a wrong type or a contradiction is a ``ConfigError`` that names the nearest key.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _forest(metrics: Metrics) -> Picture:
     sources = {"this model": metrics[f"by_{unit}"]["scores"], **metrics["floors"]}
     shown = [("auroc", 0.5), ("balanced_accuracy", None)]
     with styled(6.4, 1.3 + 0.38 * len(sources)) as figure:
-        figure.get_layout_engine().set(wspace=0.08)
+        figure.set_layout_engine("constrained", wspace=0.08)
         for axis, (name, chance) in zip(
             figure.subplots(1, 2, sharey=True), shown, strict=True
         ):
