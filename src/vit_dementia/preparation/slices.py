@@ -2,8 +2,9 @@
 
 A slice is cleared of its scanner's intensity unit, brought to one size with its
 proportions kept, and stored as 8-bit values; on the device these become the numbers
-the network was trained on. Shapes: ``b`` slices, ``c`` channels, ``h w`` as read, ``H W`` as
-prepared.
+the network was trained on.
+
+Shapes: ``b`` slices, ``c`` channels, ``h w`` as read, ``H W`` as prepared.
 """
 
 from __future__ import annotations

@@ -66,7 +66,9 @@ def make_optimizer(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             scale = config.layer_decay ** (depth + 1 - _layer_of(name, depth))
-            decays = parameter.ndim > 1 and not re.search(r"token|pos_embed|latent|\.scale$", name)
+            decays = parameter.ndim > 1 and not re.search(
+                r"token|pos_embed|latent|\.scale$", name
+            )
             members[scale, decays].append(parameter)
     groups: list[dict[str, Any]] = [
         {
