@@ -241,3 +241,27 @@ def test_a_recipe_lies_between_the_defaults_and_the_command_line(
     recipe.write_text("[train]\nepoch = 1\n")
     refused = command("train", cohort_folder, "--recipe", recipe, check=2)
     assert "did you mean train.epochs" in refused.stderr
+
+
+def test_predict_pools_by_the_participants_of_a_table(
+    cohort_folder, command, tmp_path
+) -> None:
+    command("train", cohort_folder, *TINY, "--epochs=0", "--out=run")
+    scans = tmp_path / "scans" / "a"
+    scans.mkdir(parents=True)
+    for number, file in enumerate(sorted((cohort_folder / CLASSES[0]).iterdir())[:3]):
+        shutil.copy(file, scans / f"{number}.png")
+    table = tmp_path / "who.csv"
+    table.write_text("path,subject\na/0.png,p1\na/1.png,p1\na/2.png,p2\n")
+    document = json.loads(
+        command(
+            "predict", "run", scans, "--participants", table,
+            "--columns=participant_id=subject", "--json",
+        ).stdout
+    )  # fmt: skip
+    pooled = {one["participant_id"]: one for one in document["participants"]}
+    assert {who: one["num_scans"] for who, one in pooled.items()} == {"p1": 2, "p2": 1}
+    of_p1 = [r["probabilities"] for r in document["results"][:2]]
+    for name in CLASSES:
+        mean = (of_p1[0][name] + of_p1[1][name]) / 2
+        assert pooled["p1"]["probabilities"][name] == pytest.approx(mean)

@@ -36,9 +36,9 @@ def read_cohort(data: Path, options: CohortOptions) -> Cohort:
     return Cohort.from_path(
         data,
         participants=options.participants,
-        columns=_pairs("--columns", options.columns),
+        columns=pairs_in("--columns", options.columns),
         label_column=options.label_column,
-        label_map=_pairs("--label-map", options.label_map),
+        label_map=pairs_in("--label-map", options.label_map),
         classes=names_in(options.classes),
     )
 
@@ -56,7 +56,7 @@ def tell(cohort: Cohort) -> None:
         say(f"left out: {problem}")
 
 
-def _pairs(flag: str, text: str | None) -> dict[str, str] | None:
+def pairs_in(flag: str, text: str | None) -> dict[str, str] | None:
     """Read A=B,C=D."""
     if text is None:
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_dementia import DISCLAIMER
+from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.inference.compute import Device
 
@@ -15,6 +16,8 @@ def predict(
     run: Path,
     /,
     *scans: Path,
+    participants: Path | None = None,
+    columns: str | None = None,
     json: bool = False,
     out: Path | None = None,
     device: Device = "auto",
@@ -26,6 +29,8 @@ def predict(
     Args:
         run: run folder, or its model folder.
         scans: images, or folders of them.
+        participants: table that says who is on which scan [default: file names tell].
+        columns: other names of its columns: participant_id=subject.
         json: print one JSON document on stdout.
         out: also write predictions.tsv and predictions_participants.tsv here.
         device: where to compute.
@@ -33,11 +38,15 @@ def predict(
     Returns:
         0 if every scan was answered, 3 if some were refused, 2 if none could be read.
     """
-    from vit_dementia.data.scans import scans_in
+    from vit_dementia.data.scans import scans_in, who_is_on
     from vit_dementia.inference.predictor import Predictor
 
     files = scans_in(scans)
-    answer = Predictor.load(run, device=device)(files, watch=watch_for_people())
+    who = None
+    if participants is not None:
+        who = who_is_on(files, participants, pairs_in("--columns", columns) or {})
+    predictor = Predictor.load(run, device=device)
+    answer = predictor(files, who=who, watch=watch_for_people())
     for path, cause in answer.refused.items():
         say(f"refused: {path}: {cause}")
     document = answer.to_dict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.data.images import read_slice
-from vit_dementia.data.participants import identify
+from vit_dementia.data.participants import Identity, identify
 from vit_dementia.errors import ScanError
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.compute import Device, Precision, make_fabric
@@ -140,9 +140,19 @@ class Predictor:
         return cls(read_model_folder(Path(path)), device=device, precision=precision)
 
     def __call__(
-        self, paths: Iterable[str | Path], *, watch: Watch | None = None
+        self,
+        paths: Iterable[str | Path],
+        *,
+        who: Mapping[str, Identity] | None = None,
+        watch: Watch | None = None,
     ) -> Answer:
-        """Answer for every scan; one that cannot be read is refused, not guessed."""
+        """Answer for every scan; one that cannot be read is refused, not guessed.
+
+        Args:
+            paths: images.
+            who: the participant of each path, where names of files do not tell.
+            watch: who is told of the progress.
+        """
         names = [str(path) for path in paths]
         answered: list[str] = []
         logits: list[np.ndarray] = []
@@ -162,11 +172,12 @@ class Predictor:
                 bar.advance(len(chosen))
         classes = self.model.classes
         stacked = np.concatenate([*logits, np.empty((0, len(classes)), np.float32)])
-        identities = [identify(_near(name)) for name in answered]
+        told = who or {}
+        identities = [told.get(name) or identify(_near(name)) for name in answered]
         predictions = Predictions.from_arrays(
             classes,
-            participant_ids=[who.participant_id for who in identities],
-            session_ids=[who.session_id for who in identities],
+            participant_ids=[one.participant_id for one in identities],
+            session_ids=[one.session_id for one in identities],
             paths=answered,
             labels=[UNKNOWN] * len(answered),
             probabilities=softmax(stacked),
