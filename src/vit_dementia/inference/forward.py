@@ -28,10 +28,10 @@ def logits_of(
     *,
     advance: Callable[[int], object] = lambda _count: None,
 ) -> Float[np.ndarray, "m k"]:
-    """Return the logits of the chosen rows, in their order, in float32."""
+    """Return the float32 logits of the chosen rows (one or more), in their order."""
     was_training = model.training
     model.eval()
-    parts = [torch.empty(0)]
+    parts = []
     for start in range(0, len(rows), BATCH_SIZE):
         chosen = rows[start : start + BATCH_SIZE]
         batch = torch.from_numpy(np.ascontiguousarray(images[chosen]))
@@ -39,7 +39,7 @@ def logits_of(
         parts.append(model(preprocessing.normalize(batch)).float().cpu())
         advance(len(chosen))
     model.train(was_training)
-    return torch.cat(parts[1:] or parts).numpy()
+    return torch.cat(parts).numpy()
 
 
 def softmax(logits: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m k"]:
