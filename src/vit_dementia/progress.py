@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 
@@ -45,3 +47,22 @@ class Quiet:
     def count(self, what: str, total: int) -> Iterator[Bar]:  # noqa: ARG002  # a protocol
         """Show nothing."""
         yield _StillBar()
+
+
+class Logged:
+    """A watch whose lines are also kept in a file: the ``log.txt`` of a run."""
+
+    def __init__(self, watch: Watch, file: Path) -> None:
+        self._watch, self._file = watch, file
+
+    def say(self, line: str) -> None:
+        """Tell one line to both."""
+        self._watch.say(line)
+        with self._file.open("a", encoding="utf-8", newline="\n") as log:
+            log.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
+
+    @contextmanager
+    def count(self, what: str, total: int) -> Iterator[Bar]:
+        """Show the bar; a file needs none."""
+        with self._watch.count(what, total) as bar:
+            yield bar

@@ -33,6 +33,7 @@ def test_train_evaluate_and_predict_leave_what_the_design_promises(
         "history.jsonl",
         "history.pkl",
         "loss_curves.png",
+        "log.txt",
         "model/model.safetensors",
         "model/config.json",
         "model/preprocessing.json",

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from vit_dementia.progress import Bar, Watch
 
@@ -30,14 +29,9 @@ def say(line: str) -> None:
         print(escaped(part), file=sys.stderr, flush=True)
 
 
-def watch_for_people(log: Path | None = None) -> Watch:
-    """Return what shows the progress of a command.
-
-    Args:
-        log: a file that keeps the lines said.
-    """
-    watch: Watch = _RichWatch() if sys.stderr.isatty() else _PlainWatch()
-    return watch if log is None else _Logged(watch, log)
+def watch_for_people() -> Watch:
+    """Return what shows the progress of a command."""
+    return _RichWatch() if sys.stderr.isatty() else _PlainWatch()
 
 
 class _PlainWatch:
@@ -96,20 +90,3 @@ class _RichWatch:
                     progress.update(task, advance=count, note=note)
 
             yield _RichBar()
-
-
-class _Logged:
-    """Says everything twice: to people, and to the log of a run."""
-
-    def __init__(self, watch: Watch, log: Path) -> None:
-        self._watch, self._log = watch, log
-
-    def say(self, line: str) -> None:
-        self._watch.say(line)
-        with self._log.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-
-    @contextmanager
-    def count(self, what: str, total: int) -> Iterator[Bar]:
-        with self._watch.count(what, total) as bar:
-            yield bar

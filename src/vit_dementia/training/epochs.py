@@ -62,6 +62,8 @@ class Training:
 
     def run(self, folder: RunFolder) -> None:
         """Train from the newest checkpoint, or from the start, to the last epoch."""
+        self.watch.say(self.material.sentence())
+        self.watch.say(self.material.leak.sentence())
         settings = self.config.train
         optimizer = make_optimizer(
             self.model, settings, depth=self.model.architecture.depth

@@ -32,6 +32,18 @@ class Material:
     preprocessing: SlicePreprocessing
     leak: Leak
 
+    def sentence(self) -> str:
+        """Say how many slices, of how many people, play each role."""
+        said = []
+        for role in ("train", "val", "test"):
+            rows = self.rows(role)
+            people = self.cohort.table["participant_id"].iloc[rows].nunique()
+            whose = (
+                f" of {people} participants" if self.cohort.participants_known else ""
+            )
+            said.append(f"{role} {len(rows)} slices{whose}")
+        return ", ".join(said)
+
     def rows(self, role: str) -> Int[np.ndarray, " m"]:
         """Return the rows that play a role: train, val or test."""
         return np.flatnonzero(self.roles == role)

@@ -10,7 +10,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import described, make_fabric
-from vit_dementia.progress import Quiet, Watch
+from vit_dementia.progress import Logged, Quiet, Watch
 from vit_dementia.training.epochs import Training
 from vit_dementia.training.material import make_split, read_material
 from vit_dementia.training.optimizer import freeze
@@ -48,7 +48,7 @@ def train(
     split = split or make_split(cohort, config)
     training = _prepare(cohort, split, config, cache, watch)
     folder = RunFolder.create(out, config, cohort, split)
-    training.run(folder)
+    _run(training, folder)
     return folder
 
 
@@ -82,8 +82,14 @@ def resume(
         )
     cohort = folder.cohort(moved_to=cohort)
     split = folder.split(cohort)
-    _prepare(cohort, split, saved, cache, watch or Quiet()).run(folder)
+    _run(_prepare(cohort, split, saved, cache, watch or Quiet()), folder)
     return folder
+
+
+def _run(training: Training, folder: RunFolder) -> None:
+    """Train, keeping every line that is said in the run's ``log.txt``."""
+    watch = Logged(training.watch, folder.path / "log.txt")
+    dataclasses.replace(training, watch=watch).run(folder)
 
 
 def _prepare(
