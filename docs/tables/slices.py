@@ -63,32 +63,37 @@ class Arm:
 
 
 def _arms() -> list[Arm]:
-    recipes = {"fine-tuned": "finetune --init WEIGHTS", "from scratch": "tiny"}
-    arms = []
-    for model, recipe in recipes.items():
-        shared = f"DATA --participants PEOPLE {COLUMNS} --recipe {recipe} --seed {SEED}"
-        arms += [
-            Arm(
-                "by participant",
-                model,
-                f"cross-validate {shared} --folds 5 --out OUT",
-                "evaluation/out-of-fold",
-                "participant",
-            ),
-            Arm(
-                "published folders",
-                model,
-                f"train {shared} {LEAK} --out OUT",
-                "evaluation/test",
-            ),
-            Arm(
-                "random images",
-                model,
-                f"train {shared} {LEAK} --split {WORK}/random.json --out OUT",
-                "evaluation/test",
-            ),
-        ]
-    return arms
+    shared = f"DATA --participants PEOPLE {COLUMNS} --seed {SEED}"
+    fine_tune = f"{shared} --recipe finetune --init WEIGHTS"
+    folds = "--folds 5 --out OUT"
+    return [
+        Arm(
+            "by participant",
+            "from scratch",
+            f"cross-validate {shared} --recipe tiny {folds}",
+            "evaluation/out-of-fold",
+            "participant",
+        ),
+        Arm(
+            "by participant",
+            "fine-tuned",
+            f"cross-validate {fine_tune} {folds}",
+            "evaluation/out-of-fold",
+            "participant",
+        ),
+        Arm(
+            "published folders",
+            "fine-tuned",
+            f"train {fine_tune} {LEAK} --out OUT",
+            "evaluation/test",
+        ),
+        Arm(
+            "random images",
+            "fine-tuned",
+            f"train {fine_tune} {LEAK} --split {WORK}/random.json --out OUT",
+            "evaluation/test",
+        ),
+    ]
 
 
 def main() -> None:
