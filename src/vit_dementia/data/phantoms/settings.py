@@ -74,8 +74,8 @@ class Variation:
     aging_hippocampus: float = 0.06
     aging_ventricle_mm: float = 1.2  # in the oldest
     aging_sulcus_mm: float = 0.15
-    disease_ventricle_mm: float = 2.2  # at atrophy 1
-    disease_sulcus_mm: float = 0.6
+    disease_ventricle_mm: float = 2.4  # at atrophy 1
+    disease_sulcus_mm: float = 0.65
     disease_hippocampus: float = 0.12  # of its radius, at atrophy 1
     pattern_sd: float = 0.35  # of the logarithm of each structure's share
 
