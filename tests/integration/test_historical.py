@@ -103,7 +103,7 @@ def test_people_known_to_leak_are_counted_and_training_goes_on(
     _name_people(folders / "data")
     _script("train.py", "--epochs", "1", *TINY_NUMBERS, monkeypatch=monkeypatch)
     told = capsys.readouterr().out
-    assert told.count("8 of 8 test participants also stand in train") == 2
+    assert told.count("historical script): 8 of 8 test participants also stand") == 2
 
 
 def test_transfer_learning_trains_only_the_head_of_given_weights(
