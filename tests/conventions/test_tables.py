@@ -28,7 +28,6 @@ def _auroc_within_folds(is_positive, score, fold) -> float:
     return won / pairs
 
 
-@pytest.mark.skipif(not (TABLES / "slices.tsv").exists(), reason="not made yet")
 def test_slices_are_scored_as_their_predictions_say() -> None:
     for row in _rows():
         told = pd.read_csv(TABLES / row.predictions, sep="\t")
@@ -52,7 +51,6 @@ def test_slices_are_scored_as_their_predictions_say() -> None:
         assert np.isnan(row.auroc_low) or row.auroc_low <= row.auroc <= row.auroc_high
 
 
-@pytest.mark.skipif(not (TABLES / "slices.tsv").exists(), reason="not made yet")
 def test_no_prediction_names_a_participant_or_a_path() -> None:
     for file in (TABLES / "slices").glob("*.tsv"):
         text = file.read_text()
