@@ -13,7 +13,7 @@ from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import evaluate
 
 RECIPE = "demo"
-PARTICIPANTS = 480  # 72 of them are held out and scored
+PARTICIPANTS = 560  # 84 of them are held out and scored
 SLICES = 6  # of each participant
 
 
