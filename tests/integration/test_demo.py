@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from vit_dementia.files import read_json
 
@@ -57,9 +59,15 @@ def test_the_demo_scores_enough_people_well_above_the_linear_floor(demos) -> Non
 
 
 def test_nobody_sees_the_mildest_grade_too_well(demos) -> None:
+    found = []
     for out in demos:
-        mildest = _metrics(out)["by_participant"]["by_class"]["VeryMildDemented"]
-        assert mildest["auroc"]["value"] <= 0.97
+        table = out / "run" / "evaluation" / "test" / "predictions_participants.tsv"
+        people = pd.read_csv(table, sep="\t")
+        people = people[people.label.isin(["NonDemented", "VeryMildDemented"])]
+        is_mildest = people.label == "VeryMildDemented"
+        found.append(roc_auc_score(is_mildest, 1 - people.p_NonDemented))
+    # Of some 20 people with it a seed; one seed alone is off by 0.03 either way.
+    assert statistics.median(found) <= 0.97
 
 
 def test_untrained_weights_know_nothing(demos, tmp_path) -> None:
