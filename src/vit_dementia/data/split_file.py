@@ -5,13 +5,14 @@ Shapes: n scans.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from vit_dementia import files
 from vit_dementia.data.cohort import Cohort, Unit
@@ -85,8 +86,9 @@ class Split:
         return split
 
     def notes(self, cohort: Cohort) -> tuple[str, ...]:
-        """Say which classes are missing in a part that is not empty."""
+        """Say which classes are missing in a part, and what cannot be claimed."""
         folds_of: dict[tuple[str, str], list[str]] = {}
+        tested: dict[str, Counter[str]] = {name: Counter() for name in cohort.classes}
         for number, fold in enumerate(self.folds, start=1):
             role_of_row = roles(cohort, fold)
             for part in PARTS:
@@ -94,11 +96,41 @@ class Split:
                 for name in cohort.classes if there else ():
                     if name not in there:
                         folds_of.setdefault((name, part), []).append(str(number))
+            for name, num in _num_of(cohort, self.unit, role_of_row == "test").items():
+                tested[name][f"{num}"] += 1
         which = ", in fold {}" if len(self.folds) > 1 else ""
-        return tuple(
+        missing = [
             f"no {self.unit} of class {name!r} in {part}{which}".format(" ".join(folds))
             for (name, part), folds in sorted(folds_of.items())
-        )
+        ]
+        return (*missing, *self._unclaimable(cohort, tested))
+
+    def _unclaimable(
+        self, cohort: Cohort, tested: Mapping[str, Counter[str]]
+    ) -> list[str]:
+        """Say of which classes too few are tested to claim anything."""
+        everybody = np.ones(len(cohort), dtype=bool)
+        num_of = _num_of(cohort, self.unit, everybody)
+        said = []
+        for name in num_of:
+            num_tested = tested[name].total()
+            if num_of[name] == 1:
+                said.append(
+                    f"class {name!r} has one {self.unit}: its scores are undefined, "
+                    "and nothing can be claimed about it"
+                )
+            elif 0 < num_tested < len(self.folds):
+                said.append(
+                    f"class {name!r} has {num_of[name]} {self.unit}s for "
+                    f"{len(self.folds)} folds and is tested in {num_tested}: nothing "
+                    "can be claimed about it fold by fold"
+                )
+            elif tested[name]["1"]:
+                said.append(
+                    f"class {name!r} has one {self.unit} in test: its scores are "
+                    "undefined there, and nothing can be claimed about it"
+                )
+        return said
 
     def _content(self) -> dict[str, Any]:
         folds = [
@@ -135,6 +167,19 @@ def roles(cohort: Cohort, fold: Fold) -> Shaped[np.ndarray, " n"]:
     ids = zip(cohort.table["participant_id"], cohort.unit_ids("image"), strict=True)
     found = [role_of.get(who) or role_of.get(image, "") for who, image in ids]
     return np.array(found, dtype="<U5")
+
+
+def _num_of(
+    cohort: Cohort, unit: Unit, chosen: Bool[np.ndarray, " n"]
+) -> dict[str, int]:
+    """Return how many units each class has among the chosen rows, if any."""
+    ids = np.array(cohort.unit_ids(unit), dtype=object)
+    labels = cohort.table["label"].to_numpy()
+    return {
+        name: num
+        for name in cohort.classes
+        if (num := len(set(ids[chosen & (labels == name)])))
+    }
 
 
 def _text(value: Any) -> str:

@@ -6,20 +6,36 @@ nor the version of a library changes it.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from vit_dementia.data.classes import UNKNOWN
 from vit_dementia.data.cohort import Cohort, Unit
 from vit_dementia.data.split_file import PARTS, Fold, Split, roles
+from vit_dementia.data.strata import Traits, deal, in_order, take, traits_of
 from vit_dementia.errors import ConfigError, DataError
 
-__all__ = ["Fold", "Split", "holdout", "k_folds", "roles", "split_from_cohort"]
+__all__ = [
+    "Fold",
+    "Split",
+    "holdout",
+    "k_folds",
+    "leave_site_out",
+    "roles",
+    "split_from_cohort",
+]
 
 
 def holdout(
-    cohort: Cohort, *, val: float, test: float, seed: int, unit: Unit | None = None
+    cohort: Cohort,
+    *,
+    val: float,
+    test: float,
+    seed: int,
+    unit: Unit | None = None,
+    stratify: Sequence[str] = ("label",),
+    match: Sequence[str] = (),
+    repeats: int = 1,
 ) -> Split:
     """Draw one split, every class spread alike over its parts.
 
@@ -33,19 +49,36 @@ def holdout(
         seed: of the draw.
         unit: what is never divided [default: participants; where some are unknown the
             ids are of images, and whoever is known is kept whole all the same].
+        stratify: what is spread alike over the parts: label, sex, site.
+        match: numbers whose distribution is alike in the parts: age.
+        repeats: how often to draw anew; each draw is a fold of its own.
 
     Raises:
         DataError: if a part that was asked for would be empty.
+        ConfigError: if a column is unknown.
     """
     _check_shares(val=val, test=test)
     groups = _groups(cohort, unit)
-    role_of = _draw(_strata(cohort, groups, seed), val=val, test=test)
-    _refuse_empty(cohort, role_of, groups, {"train": 1.0, "val": val, "test": test})
-    return _split(cohort, unit, seed, [[role_of[group] for group in groups]])
+    traits = traits_of(cohort, groups, stratify=stratify, match=match)
+    drawn = []
+    for salt in _salts(seed, repeats):
+        members = in_order(traits, traits, salt)
+        role_of = _draw(members, traits, salt, val=val, test=test)
+        _refuse_empty(cohort, role_of, groups, {"train": 1.0, "val": val, "test": test})
+        drawn.append([role_of[group] for group in groups])
+    return _split(cohort, unit, seed, drawn)
 
 
 def k_folds(
-    cohort: Cohort, *, folds: int, val: float, seed: int, unit: Unit | None = None
+    cohort: Cohort,
+    *,
+    folds: int,
+    val: float,
+    seed: int,
+    unit: Unit | None = None,
+    stratify: Sequence[str] = ("label",),
+    match: Sequence[str] = (),
+    repeats: int = 1,
 ) -> Split:
     """Draw folds in which every unit is in test exactly once, classes spread alike.
 
@@ -54,34 +87,69 @@ def k_folds(
         folds: how many.
         val: share of those who do not test in a fold.
         seed: of the draw.
-        unit: what is never divided, as for `holdout`.
+        unit: what is never divided; this, ``stratify`` and ``match`` as for `holdout`.
+        repeats: how often to draw all folds anew; those of one draw stand together.
 
     Raises:
         DataError: if there are fewer units than folds or a part would be empty.
+        ConfigError: as `holdout`.
     """
     _check_shares(val=val, test=0.0)
     groups = _groups(cohort, unit)
-    strata = _strata(cohort, groups, seed)
-    dealt = [group for members in strata.values() for group in members]
-    if not 2 <= folds <= len(dealt):
+    traits = traits_of(cohort, groups, stratify=stratify, match=match)
+    if not 2 <= folds <= len(traits):
         raise DataError(
-            f"{cohort.root}: found {folds} folds for {len(dealt)} who stay undivided; "
-            f"2 to {len(dealt)} folds are possible"
+            f"{cohort.root}: found {folds} folds for {len(traits)} who stay undivided; "
+            f"2 to {len(traits)} folds are possible"
         )
-    fold_of = {group: place % folds for place, group in enumerate(dealt)}
     drawn = []
-    for fold in range(folds):
-        # Val is drawn anew in each fold, lest the same few choose in all of them.
-        rest = {
-            label: _shuffled(
-                (group for group in members if fold_of[group] != fold),
-                f"{seed}/val/{fold}",
-            )
-            for label, members in strata.items()
-        }
-        role_of = dict.fromkeys(dealt, "test") | _draw(rest, val=val, test=0.0)
-        _refuse_empty(cohort, role_of, groups, {"train": 1.0, "val": val, "test": 1.0})
-        drawn.append([role_of[group] for group in groups])
+    for salt in _salts(seed, repeats):
+        members = in_order(traits, traits, salt)
+        fold_of = deal(members.values(), folds, traits, salt)
+        tested = [{g for g in traits if fold_of[g] == fold} for fold in range(folds)]
+        drawn += _test_each(cohort, groups, traits, tested, val=val, salt=salt)
+    return _split(cohort, unit, seed, drawn)
+
+
+def leave_site_out(
+    cohort: Cohort,
+    *,
+    val: float,
+    seed: int,
+    unit: Unit | None = None,
+    stratify: Sequence[str] = ("label",),
+    match: Sequence[str] = (),
+) -> Split:
+    """Make a fold of each site, whose units test while all others train.
+
+    Whoever was scanned at several sites counts for the one with most of their scans.
+
+    Args:
+        cohort: what to split; of every scan the site is known.
+        val: share of those who do not test in a fold.
+        seed: of the draw of val.
+        unit: what is never divided; this, ``stratify`` and ``match`` as for `holdout`.
+
+    Raises:
+        DataError: if a site is unknown or there is one only.
+        ConfigError: as `holdout`.
+    """
+    _check_shares(val=val, test=0.0)
+    groups = _groups(cohort, unit)
+    traits = traits_of(cohort, groups, stratify=stratify, match=match)
+    if (lacking := int((cohort.table["site"] == UNKNOWN).sum())) > 0:
+        raise DataError(
+            f"{cohort.root}: the site of {lacking} of {len(cohort)} scans is unknown; "
+            "a table with the column site is needed (--participants FILE)"
+        )
+    sites = traits_of(cohort, groups, stratify=("site",))
+    names = sorted({site.stratum[1] for site in sites.values()}, key=str)
+    if len(names) < 2:
+        raise DataError(
+            f"{cohort.root}: found the site {names[0]!r} only; two sites are needed"
+        )
+    tested = [{g for g in traits if sites[g].stratum[1] == name} for name in names]
+    drawn = _test_each(cohort, groups, traits, tested, val=val, salt=str(seed))
     return _split(cohort, unit, seed, drawn)
 
 
@@ -106,7 +174,9 @@ def split_from_cohort(cohort: Cohort, *, val: float, seed: int) -> Split:
         in_train = [row for row, role in enumerate(role_of_row) if role == "train"]
         trains = cohort.select(in_train)
         groups = _groups(trains, None)
-        role_of = _draw(_strata(trains, groups, seed), val=val, test=0.0)
+        traits = traits_of(trains, groups)
+        members = in_order(traits, traits, str(seed))
+        role_of = _draw(members, traits, str(seed), val=val, test=0.0)
         _refuse_empty(trains, role_of, groups, {"train": 1.0, "val": val, "test": 0.0})
         for row, group in zip(in_train, groups, strict=True):
             role_of_row[row] = role_of[group]
@@ -127,28 +197,50 @@ def _groups(cohort: Cohort, unit: Unit | None) -> list[str]:
     return [image if who == UNKNOWN else str(who) for who, image in ids]
 
 
-def _strata(cohort: Cohort, groups: Sequence[str], seed: int) -> dict[int, list[str]]:
-    """Return the groups of each class in drawn order; a group's worst label counts."""
-    worst: dict[str, int] = {}
-    for group, label in zip(groups, cohort.labels().tolist(), strict=True):
-        worst[group] = max(worst.get(group, -1), label)
-    members: dict[int, list[str]] = defaultdict(list)
-    for group, label in worst.items():
-        members[label].append(group)
-    return {label: _shuffled(members[label], str(seed)) for label in sorted(members)}
+def _salts(seed: int, repeats: int) -> list[str]:
+    if repeats < 1:
+        raise ConfigError(f"repeats: found {repeats}; 1 or more are needed")
+    return [str(seed), *(f"{seed}/repeat/{number}" for number in range(1, repeats))]
+
+
+def _test_each(
+    cohort: Cohort,
+    groups: Sequence[str],
+    traits: Mapping[str, Traits],
+    tested: Sequence[set[str]],
+    *,
+    val: float,
+    salt: str,
+) -> list[list[str]]:
+    """Return the part of each row in folds that test these groups, one set each."""
+    drawn = []
+    for fold, test in enumerate(tested):
+        # Val is drawn anew in each fold, lest the same few choose in all of them.
+        inner = f"{salt}/val/{fold}"
+        rest = in_order((g for g in traits if g not in test), traits, inner)
+        role_of = dict.fromkeys(test, "test")
+        role_of |= _draw(rest, traits, inner, val=val, test=0.0)
+        _refuse_empty(cohort, role_of, groups, {"train": 1.0, "val": val, "test": 1.0})
+        drawn.append([role_of[group] for group in groups])
+    return drawn
 
 
 def _draw(
-    strata: Mapping[int, Sequence[str]], *, val: float, test: float
+    members_of: Mapping[int, Sequence[str]],
+    traits: Mapping[str, Traits],
+    salt: str,
+    *,
+    val: float,
+    test: float,
 ) -> dict[str, str]:
-    """Give every group its part: of each class the first test, the next choose."""
+    """Give every group its part: of each class some test, some of the rest choose."""
     role_of: dict[str, str] = {}
-    for members in strata.values():
-        num_test = _share(test, len(members))
-        num_val = _share(val, len(members) - num_test)
+    for members in members_of.values():
+        tested = take(members, _share(test, len(members)), traits, salt)
+        rest = [one for one in members if one not in tested]
+        chosen = take(rest, _share(val, len(rest)), traits, salt)
         role_of |= dict.fromkeys(members, "train")
-        role_of |= dict.fromkeys(members[:num_test], "test")
-        role_of |= dict.fromkeys(members[num_test : num_test + num_val], "val")
+        role_of |= dict.fromkeys(tested, "test") | dict.fromkeys(chosen, "val")
     return role_of
 
 
@@ -169,13 +261,6 @@ def _split(
         }
         made.append(Fold(**{part: tuple(sorted(members[part])) for part in PARTS}))
     return Split(unit, seed, tuple(made), cohort.fingerprint)
-
-
-def _shuffled(units: Iterable[str], salt: str) -> list[str]:
-    def rank(one: str) -> str:
-        return hashlib.sha256(f"{salt}/{one}".encode()).hexdigest()
-
-    return sorted(units, key=rank)
 
 
 def _share(share: float, num: int) -> int:
@@ -202,9 +287,8 @@ def _refuse_empty(
     wanted: Mapping[str, float],
 ) -> None:
     """Refuse a draw that leaves a part empty which was asked for."""
-    empty = [
-        part for part in PARTS if wanted[part] > 0 and part not in role_of.values()
-    ]
+    there = set(role_of.values())
+    empty = [part for part in PARTS if wanted[part] > 0 and part not in there]
     if not empty:
         return
     label_of = dict(zip(groups, cohort.table["label"], strict=True))

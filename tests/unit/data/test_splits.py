@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.leaks import find_leaks
-from vit_dementia.data.splits import Fold, Split, holdout, k_folds, split_from_cohort
+from vit_dementia.data.splits import (
+    Fold,
+    Split,
+    holdout,
+    k_folds,
+    leave_site_out,
+    split_from_cohort,
+)
 from vit_dementia.data.splits import roles as roles_of
 from vit_dementia.data.storage import frame
 from vit_dementia.errors import ConfigError, DataError, ManifestError
@@ -132,10 +139,31 @@ def test_a_single_participant_of_a_class_trains_and_that_is_said() -> None:
     assert split.notes(cohort) == (
         "no participant of class 'AD' in test",
         "no participant of class 'AD' in val",
+        "class 'AD' has one participant: its scores are undefined, and nothing can be "
+        "claimed about it",
     )
     folds = k_folds(cohort, folds=3, val=0.2, seed=0)
     assert sum("AD-0" in fold.test for fold in folds.folds) == 1
     assert any("'AD' in train, in fold" in note for note in folds.notes(cohort))
+
+
+@pytest.mark.parametrize(
+    ("num", "folds", "said"),
+    [
+        (2, 1, "class 'AD' has one participant in test: its scores are undefined"),
+        (2, 5, "class 'AD' has 2 participants for 5 folds and is tested in 2"),
+        (20, 5, None),
+    ],
+)
+def test_what_cannot_be_claimed_of_a_rare_class_is_said(num, folds, said) -> None:
+    cohort = make_cohort(people({"CN": 20, "MCI": 20, "AD": num}))
+    if folds == 1:
+        split = holdout(cohort, val=0.0, test=0.2, seed=0)
+    else:
+        split = k_folds(cohort, folds=folds, val=0.0, seed=0)
+    claims = [note for note in split.notes(cohort) if note.startswith("class")]
+    assert len(claims) == (said is not None)
+    assert all(claim.startswith(said) for claim in claims)
 
 
 @pytest.mark.parametrize(("num", "parts"), [(2, (1, 0, 1)), (3, (1, 1, 1))])
@@ -236,6 +264,111 @@ def test_a_leaking_split_of_the_data_is_by_image_with_val_by_participant() -> No
 def test_data_without_a_train_part_bring_no_split() -> None:
     with pytest.raises(DataError, match="brings no train part"):
         split_from_cohort(make_cohort(people({"CN": 3, "AD": 3})), val=0.2, seed=0)
+
+
+def with_facts(num: int, **columns) -> Cohort:
+    """Make a cohort of one scan each, labels in turn, with further columns."""
+    cohort = make_cohort([(f"p{n:03}", CLASSES[n % 3]) for n in range(num)])
+    for name, values in columns.items():
+        cohort.table[name] = values
+    return cohort
+
+
+def column_in(cohort: Cohort, name: str, ids) -> list:
+    return cohort.table.set_index("participant_id").loc[list(ids), name].tolist()
+
+
+@given(seed=SEEDS)
+def test_sexes_are_spread_alike_within_each_class(seed) -> None:
+    rng = np.random.default_rng(seed)
+    cohort = with_facts(120, sex=rng.choice(["F", "M"], 120, p=[0.3, 0.7]).tolist())
+    both = Counter(zip(cohort.table["label"], cohort.table["sex"], strict=True))
+    split = k_folds(cohort, folds=4, val=0.2, seed=seed, stratify=("label", "sex"))
+    for fold in split.folds:
+        labels, sexes = (column_in(cohort, c, fold.test) for c in ("label", "sex"))
+        found = Counter(zip(labels, sexes, strict=True))
+        assert all(abs(found[key] - num / 4) < 1 for key, num in both.items())
+    held = holdout(cohort, val=0.2, test=0.25, seed=seed, stratify=("label", "sex"))
+    found = Counter(column_in(cohort, "sex", held.folds[0].test))
+    assert abs(found["F"] - 0.25 * sum(cohort.table["sex"] == "F")) <= 3
+
+
+def spread_of_age(match) -> float:
+    """Return how far the mean ages of parts lie apart, on average over seeds."""
+    gaps = []
+    for seed in range(12):
+        ages = np.random.default_rng(seed).uniform(50, 90, 90).round()
+        cohort = with_facts(90, age=ages)
+        drawn = [holdout(cohort, val=0.2, test=0.2, seed=seed, match=match)]
+        drawn += [k_folds(cohort, folds=5, val=0.2, seed=seed, match=match)]
+        for fold in (fold for split in drawn for fold in split.folds):
+            means = [
+                np.mean(column_in(cohort, "age", part))
+                for part in (fold.train, fold.val, fold.test)
+            ]
+            gaps.append(max(means) - min(means))
+    return float(np.mean(gaps))
+
+
+def test_matched_ages_are_alike_in_all_parts() -> None:
+    assert spread_of_age(("age",)) < 0.5 * spread_of_age(())
+
+
+def test_unknown_ages_are_spread_too() -> None:
+    ages = np.where(np.arange(90) < 30, np.nan, 70.0)
+    cohort = with_facts(90, age=ages)
+    split = k_folds(cohort, folds=5, val=0.0, seed=0, match=("age",))
+    for fold in split.folds:
+        assert 4 <= np.isnan(column_in(cohort, "age", fold.test)).sum() <= 8
+
+
+def test_repeats_begin_with_the_single_draw_and_test_everybody_again() -> None:
+    cohort = make_cohort(people({"CN": 12, "AD": 12}))
+    once = k_folds(cohort, folds=3, val=0.2, seed=1)
+    thrice = k_folds(cohort, folds=3, val=0.2, seed=1, repeats=3)
+    assert thrice.folds[:3] == once.folds
+    assert len(set(thrice.folds)) == 9
+    tested = Counter(one for fold in thrice.folds for one in fold.test)
+    assert set(tested.values()) == {3}
+    draws = holdout(cohort, val=0.2, test=0.2, seed=1, repeats=4)
+    assert draws.folds[0] == holdout(cohort, val=0.2, test=0.2, seed=1).folds[0]
+    assert len(set(draws.folds)) == 4
+    with pytest.raises(ConfigError, match="repeats: found 0"):
+        holdout(cohort, val=0.2, test=0.2, seed=1, repeats=0)
+
+
+def test_each_site_tests_once_while_the_others_train() -> None:
+    sites = [("A", "B", "C")[n % 10 % 3] for n in range(60)]
+    cohort = with_facts(60, site=sites)
+    split = leave_site_out(cohort, val=0.2, seed=0)
+    assert len(split.folds) == 3
+    for fold, site in zip(split.folds, "ABC", strict=True):
+        assert set(column_in(cohort, "site", fold.test)) == {site}
+        assert site not in column_in(cohort, "site", [*fold.train, *fold.val])
+        assert not find_leaks(cohort, roles_of(cohort, fold))
+
+
+def test_who_was_scanned_at_two_sites_tests_once() -> None:
+    cohort = make_cohort(people({"CN": 9, "AD": 9}, scans=3))
+    cohort.table["site"] = ["A", "A", "B"] * 9 + ["B"] * 27
+    split = leave_site_out(cohort, val=0.0, seed=0)
+    tested = [one for fold in split.folds for one in fold.test]
+    assert len(tested) == len(set(tested)) == 18
+    assert split.folds[0].test == tuple(f"CN-{n}" for n in range(9))
+
+
+def test_columns_that_cannot_be_used_are_named_together() -> None:
+    cohort = make_cohort(people({"CN": 9, "AD": 9}))
+    with pytest.raises(ConfigError) as caught:
+        holdout(
+            cohort, val=0.0, test=0.2, seed=0, stratify=("sex", "mood"), match=("age",)
+        )
+    assert len(caught.value.faults) == 3
+    with pytest.raises(DataError, match="the site of 36 of 36 scans is unknown"):
+        leave_site_out(cohort, val=0.0, seed=0)
+    cohort.table["site"] = "A"
+    with pytest.raises(DataError, match="found the site 'A' only"):
+        leave_site_out(cohort, val=0.0, seed=0)
 
 
 @pytest.fixture
