@@ -19,6 +19,7 @@ from vit_dementia.data.tables import TABLE_SUFFIXES, read_table
 from vit_dementia.errors import ConfigError, DataError
 
 _FIRST = 5  # examples in a message about many
+_GUESSED = "confidence"  # a column of what `check --write-participants` writes
 
 
 @dataclass(kw_only=True)
@@ -165,6 +166,8 @@ def _join(
         if name == "split" and "split" not in columns:
             continue  # likewise, unless it was asked for
         table[name] = found[name]
+    if "participant_source" not in cells and _GUESSED in source.header:
+        table["participant_source"] = "image-content"
     if believe_labels:
         gathered.labels_named_in = str(path)
 

@@ -44,8 +44,16 @@ def relabel(
             gathered.table = gathered.table[~unlabelled].reset_index(drop=True)
 
 
-def check(gathered: Gathered, classes: Sequence[str], *, told: bool) -> None:
+def check(
+    gathered: Gathered, classes: Sequence[str], *, told: bool, as_found: bool = False
+) -> None:
     """Refuse what would make any score wrong; note what a person should know.
+
+    Args:
+        gathered: what was read; its notes grow, and repeats are left out of it.
+        classes: in order.
+        told: whether somebody has named them.
+        as_found: leave the scans as they are, and note what is otherwise refused.
 
     Raises:
         DataError: with every fault.
@@ -67,8 +75,11 @@ def check(gathered: Gathered, classes: Sequence[str], *, told: bool) -> None:
     faults += _twins(present, where)
     if not told:
         faults += _missing_in_a_part(table, gathered.root)
-    faults += _handle_copies(gathered)
-    if faults:
+    if (
+        as_found and classes
+    ):  # the audit lists repeats and conflicts itself, by their pixels
+        gathered.notes += faults
+    elif faults := faults + _handle_copies(gathered):
         raise DataError.of(faults)
     _note_two_labels(gathered)
 

@@ -60,6 +60,7 @@ class Cohort:
         label_map: Mapping[str, str] | None = None,
         classes: Sequence[str] | None = None,
         keep_unlabelled: bool = False,
+        as_found: bool = False,
     ) -> Cohort:
         """Read class folders, or a table of paths and labels; no image is decoded.
 
@@ -74,6 +75,8 @@ class Cohort:
             label_map: label as found to label as wanted, to rename and to merge.
             classes: all class names in the order wanted; another label is a fault.
             keep_unlabelled: keep scans without a label, for training without labels.
+            as_found: for an audit: repeats are kept, and what no training could bear
+                (one picture with two labels, a class in one part only) is a note.
 
         Raises:
             DataError: with every fault that was found.
@@ -102,7 +105,9 @@ class Cohort:
             told = gathered.classes
         if told is not None:
             ordered = told == order_classes(told)[0] and order_classes(told)[1]
-        checks.check(gathered, told or in_order, told=told is not None)
+        checks.check(
+            gathered, told or in_order, told=told is not None, as_found=as_found
+        )
         cohort = cls(
             root=gathered.root,
             table=gathered.table,
@@ -111,7 +116,8 @@ class Cohort:
             problems=tuple(gathered.problems),
             notes=tuple(gathered.notes),
         )
-        cohort._refuse_too_many(lost=())
+        if not as_found:
+            cohort._refuse_too_many(lost=())
         return cohort
 
     @classmethod

@@ -282,6 +282,36 @@ def test_repeats_that_a_split_could_part_are_left_out(paint, tmp_path) -> None:
     assert any("1 pictures that repeat another" in note for note in cohort.notes)
 
 
+def test_an_audit_gets_the_scans_as_they_are_with_the_faults_as_notes(
+    paint, tmp_path
+) -> None:
+    first = paint("train/CN/a.png")
+    for name in ("train/AD/b.png", "test/CN/c.png", "test/MCI/d.png"):
+        paint(name)
+    root = tmp_path / "data"
+    for name in ("train/CN/again.png", "train/AD/copy.png"):
+        (root / name).write_bytes(first.read_bytes())
+    with pytest.raises(DataError):
+        Cohort.from_path(root)
+    cohort = Cohort.from_path(root, as_found=True)
+    assert len(cohort) == 6
+    assert any("test has class 'MCI', which train lacks" in n for n in cohort.notes)
+
+
+def test_a_table_of_people_told_by_their_images_says_so(paint, tmp_path) -> None:
+    for name in ("CN/1.png", "AD/3.png"):
+        paint(name)
+    table = write_table(
+        tmp_path,
+        "path\tparticipant_id\tslice\tconfidence\n"
+        "CN/1.png\tperson-0001\t1\t0.9\nAD/3.png\tperson-0002\t1\t0.9\n",
+        name="who.tsv",
+    )
+    cohort = Cohort.from_path(tmp_path / "data", participants=table)
+    assert set(cohort.table["participant_source"]) == {"image-content"}
+    assert cohort.participants_known
+
+
 def test_participants_are_joined_by_path(paint, tmp_path) -> None:
     for name in ("CN/1.png", "CN/2.png", "AD/3.png"):
         paint(name)
