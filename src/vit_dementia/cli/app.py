@@ -27,6 +27,7 @@ VERBS = {
     "train": "Train from scratch, or from weights.",
     "cross-validate": "Train and score every fold of a split.",
     "evaluate": "Score a run by participant, with intervals and floors.",
+    "compare": "Compare runs on the same participants.",
     "predict": "Say what a model sees on new scans.",
     "convert": "Write weights in the layout of another library.",
     "data": "Make or download data.",
