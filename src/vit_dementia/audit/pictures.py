@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, UInt8
 from PIL import Image
+from scipy import ndimage
 
 from vit_dementia.audit.headers import Header, read_header
 from vit_dementia.audit.outline import head_mask, outline_of
@@ -28,6 +29,7 @@ _BATCH = 64  # files read by one call to another process
 _FEW = 400  # below this many files other processes start later than we finish
 _MOST_IN_MEMORY = 2**28  # bytes of thumbnails; more lie in a file without a name
 _BORDER = 0.01  # width of the border as a share of the shorter side
+_NEAR = 5  # pixels of a thumbnail: grooves of the cortex open to the outside
 _BRIGHT = 75  # percentile of the head: above it lies tissue, never fluid
 
 
@@ -58,10 +60,10 @@ class Pictures:
         facts: one row a scan. Of the file: ``bytes, format, mode, bits, jpeg_quality``
             (NaN if not JPEG), ``height, width``. Of the pixels, where 1 is the file's
             white: ``border_mean`` (the outermost pixels), ``background_level`` (the
-            mean outside the head), ``mean_intensity`` (the mean of the brightest
-            quarter of the head: tissue, so that lost tissue does not darken it). Of the
-            outline: ``head_area, head_height, head_width, head_row, head_column,
-            head_roundness``.
+            mean well outside the head; NaN if it fills the picture),
+            ``mean_intensity`` (the mean of the brightest quarter of the head: tissue,
+            so that lost tissue does not darken it). Of the outline: ``head_area,
+            head_height, head_width, head_row, head_column, head_roundness``.
         problems: files that could not be read, those that the cohort knew included.
     """
 
@@ -216,7 +218,8 @@ def _facts(
     head = small[mask]
     bright = head[head >= np.percentile(head, _BRIGHT)] if head.size else small
     rows, columns = _content(height, width)
-    around = ~mask[rows, columns]
+    near = ndimage.binary_dilation(mask, iterations=_NEAR)
+    around = ~near[rows, columns]
     around[[0, -1]] = False  # the border speaks for itself
     around[:, [0, -1]] = False
     outside = small[rows, columns][around]
@@ -226,7 +229,7 @@ def _facts(
         "height": height,
         "width": width,
         "border_mean": _border_mean(image),
-        "background_level": float(outside.mean()) / 255 if outside.size else 0.0,
+        "background_level": float(outside.mean()) / 255 if outside.size else np.nan,
         "mean_intensity": float(bright.mean()) / 255,
         **{f"head_{name}": value for name, value in outline.items()},
     }
