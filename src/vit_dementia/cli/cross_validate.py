@@ -18,6 +18,7 @@ from vit_dementia.cli.scores import tell_scores
 from vit_dementia.cli.terminal import watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
+from vit_dementia.workflows.report_options import ReportOptions
 
 
 def cross_validate(
@@ -27,6 +28,7 @@ def cross_validate(
     folds: int = 5,
     config: Annotated[RunConfig, Parameter(name="*")] = RunConfig(),
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
+    report: Annotated[ReportOptions, Parameter(name="*")] = ReportOptions(),
     recipe: str | None = None,  # noqa: ARG001  # app.py reads it before the flags
     split: Path | None = None,
     positive: str | None = None,
@@ -59,7 +61,12 @@ def cross_validate(
     watch = watch_for_people()
     if resume is not None:
         folder = workflow.resume_cross_validation(
-            resume, cohort=scans, positive=names_in(positive), cache=cache, watch=watch
+            resume,
+            cohort=scans,
+            positive=names_in(positive),
+            cache=cache,
+            options=report,
+            watch=watch,
         )
     else:
         assert scans is not None
@@ -72,6 +79,7 @@ def cross_validate(
             split=None if split is None else Split.read(split, scans),
             positive=names_in(positive),
             cache=cache,
+            options=report,
             watch=watch,
         )
     tell_scores(folder, as_json=json)

@@ -11,6 +11,7 @@ from vit_dementia.cli.options import CohortOptions, names_in, read_cohort
 from vit_dementia.cli.scores import tell_scores
 from vit_dementia.cli.terminal import watch_for_people
 from vit_dementia.inference.compute import Device
+from vit_dementia.workflows.report_options import ReportOptions
 
 
 def evaluate(
@@ -21,6 +22,7 @@ def evaluate(
     role: Literal["train", "val", "test"] = "test",
     positive: str | None = None,
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
+    report: Annotated[ReportOptions, Parameter(name="*")] = ReportOptions(),
     device: Device = "auto",
     cache: Path | None = None,
     json: bool = False,
@@ -48,6 +50,7 @@ def evaluate(
         positive=names_in(positive),
         device=device,
         cache=cache,
+        options=report,
         watch=watch_for_people(),
     )
     tell_scores(folder, as_json=json)

@@ -17,6 +17,8 @@ from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training import run as training
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import Scored, score_part, write_evaluation
+from vit_dementia.workflows.report_options import ReportOptions
+from vit_dementia.workflows.report_study import OUT_OF_FOLD, study_of
 
 
 def cross_validate(
@@ -28,6 +30,7 @@ def cross_validate(
     split: Split | None = None,
     positive: Sequence[str] | None = None,
     cache: Path | None = None,
+    options: ReportOptions | None = None,
     watch: Watch | None = None,
 ) -> Path:
     """Train and test every fold; return the folder with the pooled evaluation.
@@ -44,6 +47,7 @@ def cross_validate(
         split: the folds; made (and saved) if left out.
         positive: the classes to tell from the others; by default all but the first.
         cache: where decoded scans are kept.
+        options: what the report may show, and what is known beside the data.
         watch: who is told of the progress.
 
     Raises:
@@ -54,7 +58,13 @@ def cross_validate(
     split = split or k_folds(cohort, folds=folds, val=config.data.val, seed=config.seed)
     whole = RunFolder.create(out, config, cohort, split)
     return _run_folds(
-        whole, cohort, split, positive=positive, cache=cache, watch=watch or Quiet()
+        whole,
+        cohort,
+        split,
+        positive=positive,
+        cache=cache,
+        options=options,
+        watch=watch or Quiet(),
     )
 
 
@@ -64,6 +74,7 @@ def resume_cross_validation(
     cohort: Cohort | None = None,
     positive: Sequence[str] | None = None,
     cache: Path | None = None,
+    options: ReportOptions | None = None,
     watch: Watch | None = None,
 ) -> Path:
     """Go on with a cross-validation where it stopped, to the same result."""
@@ -71,7 +82,13 @@ def resume_cross_validation(
     cohort = whole.cohort(moved_to=cohort)
     split = whole.split(cohort)
     return _run_folds(
-        whole, cohort, split, positive=positive, cache=cache, watch=watch or Quiet()
+        whole,
+        cohort,
+        split,
+        positive=positive,
+        cache=cache,
+        options=options,
+        watch=watch or Quiet(),
     )
 
 
@@ -82,6 +99,7 @@ def _run_folds(
     *,
     positive: Sequence[str] | None,
     cache: Path | None,
+    options: ReportOptions | None,
     watch: Watch,
 ) -> Path:
     config, parts = whole.config, []
@@ -110,16 +128,18 @@ def _run_folds(
             )
         )
     return write_evaluation(
-        whole.evaluation("out-of-fold"),
+        whole.evaluation(OUT_OF_FOLD),
         _pooled(parts),
         positive=positive,
         history=[],
-        facts={
-            "folds": len(parts),
-            "unit": split.unit,
-            "seed": config.seed,
-            "device": parts[0].device,
-        },
+        study=study_of(
+            whole,
+            OUT_OF_FOLD,
+            readable=parts[0].cohort,
+            device=parts[0].device,
+            options=options,
+        ),
+        scans=cohort.root if options and options.show_scans else None,
         seed=config.seed,
         fold_of=_fold_of([part.predictions for part in parts]),
     )

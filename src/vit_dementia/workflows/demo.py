@@ -11,6 +11,7 @@ from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.run import train
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import evaluate
+from vit_dementia.workflows.report_options import ReportOptions
 
 RECIPE = "demo"
 PARTICIPANTS = 560  # 84 of them are held out and scored
@@ -38,4 +39,8 @@ def demo(out: Path, *, seed: int = 0, watch: Watch | None = None) -> Path:
         cache=out / "cache",
         watch=watch,
     )
-    return evaluate(run, cache=out / "cache", watch=watch)
+    nobody_real = ReportOptions(
+        show_scans=True,
+        data_source="phantoms: simulated from the ICBM 152 template, nobody real",
+    )
+    return evaluate(run, cache=out / "cache", options=nobody_real, watch=watch)

@@ -6,7 +6,7 @@ Shapes: ``n`` scans of the cohort.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.floors import floor_predictions
 from vit_dementia.workflows.report import write_report
+from vit_dementia.workflows.report_options import ReportOptions
+from vit_dementia.workflows.report_study import study_of
 
 Role = Literal["train", "val", "test"]
 HISTORY = "history.jsonl"
@@ -54,6 +56,7 @@ def evaluate(
     positive: Sequence[str] | None = None,
     device: Device = "auto",
     cache: Path | None = None,
+    options: ReportOptions | None = None,
     watch: Watch | None = None,
 ) -> Path:
     """Write RUN/evaluation/ROLE: predictions, metrics and report; return that folder.
@@ -65,6 +68,7 @@ def evaluate(
         positive: the classes to tell from the others; by default all but the first.
         device: where to compute.
         cache: where decoded scans are kept.
+        options: what the report may show, and what is known beside the data.
         watch: who is told of the progress.
 
     Raises:
@@ -78,7 +82,10 @@ def evaluate(
         scored,
         positive=positive,
         history=read_history(run.path / HISTORY),
-        facts=_facts(run, scored),
+        study=study_of(
+            run, role, readable=scored.cohort, device=scored.device, options=options
+        ),
+        scans=scored.cohort.root if options and options.show_scans else None,
         seed=run.config.seed,
     )
 
@@ -134,8 +141,9 @@ def write_evaluation(
     *,
     positive: Sequence[str] | None,
     history: Sequence[EpochRecord],
-    facts: Mapping[str, Any],
+    study: Mapping[str, Any] | None,
     seed: int,
+    scans: Path | None = None,
     fold_of: Mapping[str, object] | None = None,
 ) -> Path:
     """Write the tables, metrics and report of one scored part; return the folder."""
@@ -164,9 +172,9 @@ def write_evaluation(
         metrics=metrics,
         predictions=predictions,
         floors=scored.floors,
-        history=[asdict(record) for record in history],
-        facts=facts,
+        study=study,
         fold_of=fold_of,
+        scans=scans,
     )
     return folder
 
@@ -178,31 +186,3 @@ def _accuracy_of_kept(
     kept = model.facts.get("epoch")
     found = [record.train_accuracy for record in history if record.epoch == kept]
     return found[0] if found else None
-
-
-def _facts(run: RunFolder, scored: Scored) -> dict[str, Any]:
-    """Return what the report says of the run, in words and without paths."""
-    config, a = run.config, scored.model.network.architecture
-    return {
-        "weights": "from scratch" if config.init == "scratch" else "fine-tuned",
-        "architecture": f"{a.depth} blocks, width {a.embed_dim}, {a.num_heads} heads, "
-        f"patches of {a.patch_size[0]} pixels",
-        **_people(scored),
-        **{str(name): value for name, value in scored.model.facts.items() if value},
-        "device": scored.device,
-        "version": run.environment["vit_dementia"],
-    }
-
-
-def _people(scored: Scored) -> dict[str, str]:
-    """Count scans and participants in each part of the split."""
-    counts = {}
-    for part in ("train", "val", "test"):
-        table = scored.cohort.table[scored.role_of_row == part]
-        if len(table):
-            people = f"{table['participant_id'].nunique()} participants"
-            known = scored.cohort.participants_known
-            counts[part] = (
-                f"{len(table)} scans of {people if known else 'unknown people'}"
-            )
-    return counts

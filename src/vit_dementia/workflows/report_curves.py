@@ -22,7 +22,7 @@ from vit_dementia.workflows.report_picture import (
     MODEL,
     QUIET,
     Picture,
-    png_of,
+    saved,
     short,
     styled,
 )
@@ -63,13 +63,13 @@ def _roc(metrics: Metrics, rows: Rows, floors: Mapping[str, Rows]) -> Picture:
             aspect=1,
         )
         axis.legend(loc="lower right", title="AUROC", alignment="left")
-        content = png_of(figure)
+        content = saved(figure)
     caption = f"ROC by {unit}, with the pointwise 95 % band from drawing {unit}s again"
     if rows.fold is not None:
         caption += "; the mean over folds, weighted by their pairs"
     return Picture(
         "roc",
-        content,
+        *content,
         f"ROC curve of this model, AUROC {number(entry)}"
         + (f", and of the best floor, {best}." if best is not None else "."),
         f"{caption}. The dotted line is guessing.",
@@ -109,13 +109,13 @@ def _reliability(metrics: Metrics, rows: Rows) -> Picture:
             ylim=(-0.03, 1.03),
             aspect=1,
         )
-        content = png_of(figure)
+        content = saved(figure)
     told = "; ".join(
         f"told {b.mean_score:.2f}, was {b.share:.2f} ({b.num_rows})" for b in bins
     )
     return Picture(
         "reliability",
-        content,
+        *content,
         f"Reliability: {told}.",
         f"Reliability by {unit}: probability told against how often it was so, in "
         f"bins of equal size with 95 % intervals; the small figures count {unit}s. On "
@@ -140,13 +140,13 @@ def _precision(metrics: Metrics, rows: Rows) -> Picture:
             ylim=(-0.01, 1.03),
             aspect=1,
         )
-        content = png_of(figure)
+        content = saved(figure)
     caption = f"Precision against recall by {unit}, with the pointwise 95 % band"
     if rows.fold is not None:
         caption += "; all folds ranked together"
     return Picture(
         "precision",
-        content,
+        *content,
         f"Precision-recall curve of this model, AUPRC {number(entry)}; guessing gives "
         f"{prevalence:.2f}.",
         f"{caption}. The dotted line is guessing.",
@@ -171,14 +171,14 @@ def _decision(metrics: Metrics, rows: Rows) -> Picture:
             ylim=(max(lowest, -0.25), None),
         )
         axis.legend()
-        content = png_of(figure)
+        content = saved(figure)
     said = ", ".join(
         f"{curve.y[np.abs(thresholds - at).argmin()]:.2f} at {at:.0%}"
         for at in (0.2, 0.5, 0.8)
     )
     return Picture(
         "decision",
-        content,
+        *content,
         f"Decision curve: net benefit {said}; flagging nobody gives 0.",
         f"Decision curve by {unit}: true positives less false alarms at their price, "
         "as a share of everybody, with the pointwise 95 % band. Acting on the model "
@@ -199,11 +199,11 @@ def _risk(metrics: Metrics, rows: Rows) -> Picture:
             xlim=(0, 1.01),
             ylim=(0, None),
         )
-        content = png_of(figure)
+        content = saved(figure)
     half = float(curve.y[np.abs(curve.x - 0.5).argmin()])
     return Picture(
         "risk",
-        content,
+        *content,
         f"Share wrong: {curve.y[-1]:.2f} if all are answered, {half:.2f} if the surer "
         "half is.",
         f'What saying "not sure" would buy, by {unit}: the share wrong among the '

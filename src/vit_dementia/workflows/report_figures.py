@@ -15,11 +15,11 @@ from vit_dementia.workflows.report_picture import (
     MODEL,
     QUIET,
     Picture,
-    png_of,
+    saved,
     short,
     styled,
 )
-from vit_dementia.workflows.report_words import MEANING, Metrics, number, unit_of
+from vit_dementia.workflows.report_words import Metrics, number, title, unit_of
 
 
 def draw(
@@ -50,8 +50,8 @@ def _forest(metrics: Metrics) -> Picture:
             _rows_of_forest(axis, sources, name)
             if chance is not None:
                 axis.axvline(chance, color=QUIET, linewidth=0.8, linestyle=":")
-            axis.set(title=MEANING[name][0], xlim=(-0.02, 1.02))
-        content = png_of(figure)
+            axis.set(title=title(name), xlim=(-0.02, 1.02))
+        content = saved(figure)
     alt = "; ".join(
         f"{title} of {who}: {number(scores[name])}"
         for name, title in (
@@ -62,7 +62,7 @@ def _forest(metrics: Metrics) -> Picture:
     )
     return Picture(
         "forest",
-        content,
+        *content,
         f"Scores with 95 % intervals. {alt}.",
         f"Scores by {unit} with 95 % intervals, this model above the floors. The "
         "dotted line is guessing.",
@@ -118,7 +118,7 @@ def _confusion(metrics: Metrics) -> Picture:
         axis.set_yticks(places, names)
         axis.set(xlabel="predicted", ylabel="true")
         axis.spines[:].set_visible(False)
-        content = png_of(figure)
+        content = saved(figure)
     told = "; ".join(
         f"of {sum(row)} {true}, "
         + ", ".join(
@@ -128,7 +128,7 @@ def _confusion(metrics: Metrics) -> Picture:
     )
     return Picture(
         "confusion",
-        content,
+        *content,
         f"Confusion matrix: {told}.",
         f"Confusion matrix by {unit}: counts, and shares of the true class.",
     )
@@ -154,11 +154,11 @@ def _history(history: Sequence[Mapping[str, Any]]) -> Picture:
             axis.set(title=title, xlabel="epoch")
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
-        content = png_of(figure)
+        content = saved(figure)
     first, last = history[0]["train_loss"], history[-1]["train_loss"]
     return Picture(
         "curves",
-        content,
+        *content,
         f"Loss and accuracy over {len(history)} epochs; the training loss goes from "
         f"{first:.3f} to {last:.3f}.",
         "Loss and accuracy while training. The epoch that was kept is the best for the "

@@ -21,16 +21,18 @@ STYLE: dict[Any, Any] = {
     "axes.titlesize": 11,
     "legend.frameon": False,
     "text.parse_math": False,  # a class may be named $x$
+    "svg.hashsalt": "vit-dementia",  # the same figure gives the same bytes
 }
 _DPI = 160
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG, the words for those who do not see it, and its caption."""
+    """A picture as PNG and SVG, the words for who does not see it, its caption."""
 
     name: str
     png: bytes
+    svg: bytes
     alt: str
     caption: str
 
@@ -42,13 +44,18 @@ def styled(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def png_of(figure: Figure) -> bytes:
-    """Return a figure as PNG; the same figure gives the same bytes."""
+def saved(figure: Figure) -> tuple[bytes, bytes]:
+    """Return a figure as PNG and SVG; the same figure gives the same bytes."""
+    return _saved(figure, "png"), _saved(figure, "svg")
+
+
+def _saved(figure: Figure, kind: str) -> bytes:
     out = io.BytesIO()
+    unset = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     with warnings.catch_warnings():
         # A class name in a script that the font lacks still reads in the tables.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+        figure.savefig(out, format=kind, dpi=_DPI, metadata=unset)
     return out.getvalue()
 
 

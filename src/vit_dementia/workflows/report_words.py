@@ -50,11 +50,23 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "Quadratic kappa",
         "agreement on ordered classes, far mistakes weighing more; 0 is chance",
     ),
+    "stage_error": (
+        "Stage error",
+        "by how many classes the ordered classes are missed; 0 is best",
+    ),
     "log_loss": ("Log loss", "cost of the probabilities; 0 is best"),
     "brier": ("Brier score", "squared error of the probabilities; 0 is best"),
 }
-FEW = 30  # participants of a side; below it intervals are themselves unsure
-TOO_FEW = 15  # below it they held the truth too seldom: docs/explanation/intervals.md
+
+
+def title(name: str) -> str:
+    """Return the name of a score as people write it.
+
+    >>> title("auroc"), title("a_new_score")
+    ('AUROC', 'A new score')
+    """
+    known = MEANING.get(name)
+    return known[0] if known else name.replace("_", " ").capitalize()
 
 
 def unit_of(metrics: Metrics) -> str:
@@ -73,10 +85,9 @@ def number(entry: Entry) -> str:
     if entry["value"] is None:
         return f"undefined: {entry['undefined']}"
     if entry["low"] is None:
-        return f"{_figure(entry['value'])} (no interval)"
+        return f"{figure(entry['value'])} (no interval)"
     return (
-        f"{_figure(entry['value'])} "
-        f"({_figure(entry['low'])} to {_figure(entry['high'])})"
+        f"{figure(entry['value'])} ({figure(entry['low'])} to {figure(entry['high'])})"
     )
 
 
@@ -88,8 +99,8 @@ def spoken(entry: Entry) -> str:
     """
     if entry["value"] is None or entry["low"] is None:
         return number(entry)
-    ends = f"{_figure(entry['low'])} to {_figure(entry['high'])}"
-    return f"{_figure(entry['value'])}, 95 % interval {ends}"
+    ends = f"{figure(entry['low'])} to {figure(entry['high'])}"
+    return f"{figure(entry['value'])}, 95 % interval {ends}"
 
 
 def summary(metrics: Metrics) -> list[str]:
@@ -100,54 +111,17 @@ def summary(metrics: Metrics) -> list[str]:
         _who(metrics, section, unit),
         _ranking(section, unit),
         *_calls(metrics, section, unit),
+        *_classes(section),
         *_floor(metrics, unit),
     ]
-
-
-def cannot_claim(metrics: Metrics) -> list[str]:
-    """Return what the numbers do not show, sentence by sentence."""
-    unit = unit_of(metrics)
-    section = metrics[f"by_{unit}"]
-    claims = []
-    if metrics["leak"]:
-        claims.append(
-            "Nothing is shown about new people: some who were scored here were trained "
-            "on, and being recognized is not being diagnosed."
-        )
-    elif unit == "image":
-        claims.append(
-            "Nothing is shown about new people: images of one person may stand in "
-            "training and here, and then even a model that has learned nothing about "
-            "dementia scores high."
-        )
-    claims.append(
-        "It is not shown that the model works at another site, on another scanner, or "
-        "among other people than those who were scored here."
-    )
-    verdict = metrics["above_floor"].get("auroc", {}).get("verdict")
-    if verdict is None:
-        claims.append("It is not shown that a Vision Transformer was needed.")
-    elif verdict != "above the floor":
-        claims.append(
-            "It is not shown that the model is better than what needs no such model."
-        )
-    claims += _few(metrics, section, unit)
-    if "auroc_pooled_over_folds" in section:
-        claims.append(
-            "The intervals say how much depends on who was scored, not how much would "
-            "change if the models were trained again."
-        )
-    claims.append("A score is no diagnosis, and nobody was treated better by it.")
-    return claims
 
 
 def floor_verdicts(metrics: Metrics) -> list[str]:
     """Say for each score compared how it stands to its best floor."""
     sentences = []
     for name, found in metrics["above_floor"].items():
-        title = MEANING[name][0]
         sentences.append(
-            f"{title} is {found['verdict']} ({found['floor']}): "
+            f"{title(name)} is {found['verdict']} ({found['floor']}): "
             f"the difference is {number(found['difference'])}."
         )
     return sentences
@@ -158,7 +132,7 @@ def chance(metrics: Metrics) -> list[str]:
     found = metrics[f"by_{unit_of(metrics)}"].get("chance")
     if not found:
         return []
-    ends = f"{_figure(found['low'])} to {_figure(found['high'])}"
+    ends = f"{figure(found['low'])} to {figure(found['high'])}"
     return [
         f"With the labels dealt out anew among the same participants "
         f"({found['deals']:,} times) 95 of 100 AUROCs lie from {ends}; the share that "
@@ -174,7 +148,7 @@ def calibration(metrics: Metrics) -> list[str]:
     return [
         f"Calibration: slope {number(found['slope'])}, 1 is best and below it "
         f"probabilities are too extreme; intercept {number(found['intercept'])}, 0 is "
-        f"best; error {_figure(found['error']['value'])} (debiased, 0 is best)."
+        f"best; error {figure(found['error']['value'])} (debiased, 0 is best)."
     ]
 
 
@@ -184,11 +158,16 @@ def methods(metrics: Metrics) -> list[str]:
     ways: dict[str, list[str]] = {}
     for name, entry in metrics[f"by_{unit}"]["scores"].items():
         if entry["value"] is not None:
-            ways.setdefault(entry["method"], []).append(MEANING[name][0])
+            ways.setdefault(entry["method"], []).append(title(name))
     return [f"{way}: {', '.join(names)}" for way, names in ways.items()]
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """Say a number with two digits.
+
+    >>> figure(0.125), figure(-0.001)
+    ('0.12', '0.00')
+    """
     return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "\N{MINUS SIGN}")
 
 
@@ -196,16 +175,21 @@ def _hundred(value: float) -> str:
     return f"{round(100 * value)} of 100"
 
 
-def _count(number: int, word: str) -> str:
+def count(number: int, word: str) -> str:
+    """Say how many.
+
+    >>> count(1, "image"), count(1200, "image")
+    ('1 image', '1,200 images')
+    """
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _who(metrics: Metrics, section: Mapping[str, Any], unit: str) -> str:
-    images = _count(section["n_images"], "image")
+    images = count(section["n_images"], "image")
     endpoint = metrics["endpoint"]["words"]
     if unit == "image":
         return f"The model was scored on {images} of unknown people, on {endpoint}."
-    people = _count(section["n_participants"], "participant")
+    people = count(section["n_participants"], "participant")
     return f"The model was scored on {people} ({images}), on {endpoint}."
 
 
@@ -234,6 +218,21 @@ def _calls(metrics: Metrics, section: Mapping[str, Any], unit: str) -> list[str]
     ]
 
 
+def _classes(section: Mapping[str, Any]) -> list[str]:
+    """Say how many of each class are given their own, where there are several."""
+    found = {
+        name: of["sensitivity"]["value"]
+        for name, of in section["by_class"].items()
+        if of["sensitivity"]["value"] is not None
+    }
+    if len(section["by_class"]) < 3 or not found:
+        return []
+    said = [f"{_hundred(value)} with {name}" for name, value in found.items()]
+    *first, last = said
+    listed = f"{', '.join(first)} and {last}" if first else last
+    return [f"Asked for the class itself, it names the right one for {listed}."]
+
+
 def _floor(metrics: Metrics, unit: str) -> list[str]:
     found = metrics["above_floor"].get("auroc")
     if found is None:
@@ -250,26 +249,3 @@ def _floor(metrics: Metrics, unit: str) -> list[str]:
         f"reaches an AUROC of {number(best)} on the same {unit}s.",
         f"{said}: the difference is {difference}.",
     ]
-
-
-def _few(metrics: Metrics, section: Mapping[str, Any], unit: str) -> list[str]:
-    if unit == "image":
-        return []
-    by_class = section["by_class"]
-    claims = []
-    for side in ("positive", "negative"):
-        names = metrics["endpoint"][side]
-        people = sum(by_class[name]["n_participants"] for name in names)
-        if 0 < people < FEW:
-            how = (
-                "too narrow at this number" if people < TOO_FEW else "unsure themselves"
-            )
-            claims.append(
-                f"With only {_count(people, 'participant')} of {either(names)}, the "
-                f"intervals are {how}."
-            )
-    for name, found in by_class.items():
-        if found["n_participants"] < 2:
-            who = ("nobody", "one participant")[found["n_participants"]]
-            claims.append(f"Nothing can be said about {name}: {who} is of that class.")
-    return claims

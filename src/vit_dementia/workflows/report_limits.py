@@ -1,0 +1,97 @@
+"""What the numbers of a report do not show, sentence by sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vit_dementia.evaluation.above_floor import ABOVE
+from vit_dementia.evaluation.endpoint import either
+from vit_dementia.evaluation.rows import FEWEST
+from vit_dementia.workflows.report_words import Metrics, count, title, unit_of
+
+FEW = 30  # participants of a side; below it intervals are themselves unsure
+TOO_FEW = 15  # below it they held the truth too seldom: docs/explanation/intervals.md
+TOO_NARROW = "interval too narrow at this n"
+UNSURE = "the intervals are themselves unsure"
+
+
+def cannot_claim(metrics: Metrics) -> list[str]:
+    """Return what the numbers do not show, sentence by sentence."""
+    unit = unit_of(metrics)
+    section = metrics[f"by_{unit}"]
+    claims = []
+    if metrics["leak"]:
+        claims.append(
+            "Nothing is shown about new people: some who were scored here were trained "
+            "on, and being recognized is not being diagnosed."
+        )
+    elif unit == "image":
+        claims.append(
+            "Nothing is shown about new people: images of one person may stand in "
+            "training and here, and then even a model that has learned nothing about "
+            "dementia scores high."
+        )
+    claims.append(
+        "It is not shown that the model works at another site, on another scanner, or "
+        "among other people than those who were scored here."
+    )
+    claims += _floors(metrics)
+    if unit == "participant":
+        claims += _few_of_a_side(metrics, section) + _few_of_a_class(section)
+    if "auroc_pooled_over_folds" in section:
+        claims.append(
+            "The intervals say how much depends on who was scored, not how much would "
+            "change if the models were trained again."
+        )
+    claims.append("A score is no diagnosis, and nobody was treated better by it.")
+    return claims
+
+
+def _floors(metrics: Metrics) -> list[str]:
+    verdicts = metrics["above_floor"]
+    if "auroc" not in verdicts:
+        return ["It is not shown that a Vision Transformer was needed."]
+    if verdicts["auroc"]["verdict"] != ABOVE:
+        return [
+            "It is not shown that the model is better than what needs no such model: "
+            f"its AUROC is {verdicts['auroc']['verdict']}."
+        ]
+    return [
+        f"It is not shown that the model is better in {title(name).lower()}: "
+        f"there it is {found['verdict']} ({found['floor']})."
+        for name, found in verdicts.items()
+        if found["verdict"] != ABOVE
+    ]
+
+
+def _few_of_a_side(metrics: Metrics, section: Mapping[str, Any]) -> list[str]:
+    claims = []
+    for side in ("positive", "negative"):
+        names = metrics["endpoint"][side]
+        people = sum(section["by_class"][name]["n_participants"] for name in names)
+        if 0 < people < FEW:
+            how = (
+                TOO_NARROW
+                if people < TOO_FEW
+                else "the intervals are themselves unsure"
+            )
+            claims.append(
+                f"With only {count(people, 'participant')} of {either(names)}: {how}."
+            )
+    return claims
+
+
+def _few_of_a_class(section: Mapping[str, Any]) -> list[str]:
+    claims = []
+    for name, found in section["by_class"].items():
+        people = found["n_participants"]
+        if people < FEWEST:
+            who = ("nobody", "one participant")[people]
+            claims.append(f"Nothing can be said about {name}: {who} is of that class.")
+        elif people < TOO_FEW and len(section["by_class"]) > 2:
+            claims.append(
+                f"What is said of {name} alone rests on "
+                f"{count(people, 'participant')}: {TOO_NARROW}."
+            )
+    return claims
