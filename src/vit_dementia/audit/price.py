@@ -34,7 +34,7 @@ _AT_ONCE = 4096  # thumbnails averaged down at a time
 
 Features = Float32[np.ndarray, "n f"]
 Labels = Int[np.ndarray, " n"]
-Test = Bool[np.ndarray, " n"]
+Mask = Bool[np.ndarray, " n"]
 Model = Callable[[Features, Labels, Features], Labels]
 Pair = tuple[float, float]  # accuracy and balanced accuracy
 
@@ -92,16 +92,19 @@ def price(
     used, given = _given(labels, roles)
     labels = labels[used]
     small = _features(pictures, used)
-    num_test = round(TEST_SHARE * len(used)) if given is None else int(given.sum())
+    num_test = round(TEST_SHARE * len(used))
+    if given is not None and given.any():
+        num_test = int(given.sum())
     rng = np.random.default_rng(seed)
-    splits: dict[str, list[Test]] = {
+    splits: dict[str, list[Mask]] = {
         "given": [] if given is None else [given],
-        "random_images": draw_tests(
-            np.arange(len(used)), labels, num_test=num_test, rng=rng
-        ),
+        "random_images": [],
         "by_participant": [],
     }
-    if participant_ids is not None:
+    if len(used):
+        each = np.arange(len(used))
+        splits["random_images"] = draw_tests(each, labels, num_test=num_test, rng=rng)
+    if len(used) and participant_ids is not None:
         ids = np.array(participant_ids, dtype=object)[used].astype(str)
         whose = np.unique(ids, return_inverse=True)[1]
         splits["by_participant"] = draw_tests(whose, labels, num_test=num_test, rng=rng)
@@ -132,7 +135,7 @@ def draw_tests(
     num_test: int,
     rng: np.random.Generator,
     draws: int = DRAWS,
-) -> list[Test]:
+) -> list[Mask]:
     """Return test parts of about ``num_test`` images, nobody divided, classes alike.
 
     People are put in one order in which every stretch mixes the classes as the whole
@@ -241,11 +244,11 @@ def _features(
         for at in range(0, len(rows), _AT_ONCE)
     ]
     small = [part.astype(np.uint8).reshape(len(part), -1) for part in parts]
-    return np.concatenate(small)
+    return np.concatenate([np.zeros((0, SIDE**2), np.uint8), *small])
 
 
 def _parts(
-    test: Test, rng: np.random.Generator
+    test: Mask, rng: np.random.Generator
 ) -> tuple[Int[np.ndarray, " a"], Int[np.ndarray, " b"]]:
     """Return the rows to learn from and those to score, not too many of either."""
     known, asked = np.flatnonzero(~test), np.flatnonzero(test)
