@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from vit_dementia.errors import CheckpointError, ConfigError
 
+Activation = Literal["gelu", "gelu_tanh", "swiglu"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -27,13 +29,13 @@ class Architecture:
     embed_dim: int  # D
     depth: int  # L
     num_heads: int  # k
-    mlp_dim: int
+    mlp_dim: int  # numbers that the MLP's second layer reads
     pooling: Literal["cls", "mean", "map"] = "cls"  # App. D.3; map: Zhai et al. 2022
     class_token: bool = True
     qkv_bias: bool = True
     dropout: float = 0.0  # in the four places of App. B.1
     layer_norm_eps: float = 1e-6
-    activation: Literal["gelu", "gelu_tanh"] = "gelu"  # tanh: in the paper's own code
+    activation: Activation = "gelu"  # tanh: in the paper's own code; swiglu: gated
     pre_logits: int = 0  # width of a dense layer and tanh before the head; 0: none
     positions: Literal["learned", "sincos", "none"] = "learned"
     stem: Literal["patch", "resnet", "conv", "shifted"] = "patch"
@@ -143,6 +145,11 @@ class Architecture:
     def num_prefix_tokens(self) -> int:
         """Tokens in front of the patches: rows of the sequence that are no place."""
         return int(self.class_token) + int(self.distilled) + self.num_registers
+
+    @property
+    def num_prefix_positions(self) -> int:
+        """Rows of the position embeddings that belong to those tokens."""
+        return self.num_prefix_tokens if self.position_prefix else 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON can hold it."""

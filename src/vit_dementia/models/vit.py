@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vit_dementia.models.activation import ACTIVATIONS
 from vit_dementia.models.attention import Attention, LocalityAttention
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.initialization import Scheme, initialize
@@ -160,16 +161,15 @@ class VisionTransformer(nn.Module):
 
     def _make_positions(self) -> None:
         a = self.architecture
-        num_prefix = a.num_prefix_tokens if a.position_prefix else 0
         self.pos_embed: Tensor | None
         if a.positions == "none":
             self.pos_embed = None
         elif a.positions == "learned":
-            shape = (1, num_prefix + a.num_patches, a.embed_dim)
+            shape = (1, a.num_prefix_positions + a.num_patches, a.embed_dim)
             self.pos_embed = nn.Parameter(torch.empty(shape))
         else:  # tokens that are no place stand nowhere: zeros
             table = sincos_positions(a.grid, a.embed_dim)
-            table = nn.functional.pad(table, (0, 0, num_prefix, 0))[None]
+            table = nn.functional.pad(table, (0, 0, a.num_prefix_positions, 0))[None]
             self.register_buffer("pos_embed", table.to(torch.get_default_dtype()))
 
 
@@ -235,8 +235,9 @@ class Mlp(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = architecture
-        self.fc1 = nn.Linear(a.embed_dim, a.mlp_dim)
-        self.act = nn.GELU("tanh" if a.activation == "gelu_tanh" else "none")
+        gates = a.mlp_dim if a.activation == "swiglu" else 0  # not in the paper
+        self.fc1 = nn.Linear(a.embed_dim, gates + a.mlp_dim)
+        self.act = ACTIVATIONS[a.activation]()
         self.drop1 = nn.Dropout(a.dropout)
         self.fc2 = nn.Linear(a.mlp_dim, a.embed_dim)
         self.drop2 = nn.Dropout(a.dropout)

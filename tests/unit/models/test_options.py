@@ -36,6 +36,7 @@ FEATURES = {
     "conv": {"stem": "conv"},
     "hybrid": {"stem": "resnet", "resnet": (1, 1), "patch_size": (2, 2)},
     "root only": {"stem": "resnet", "patch_size": (4, 4)},
+    "gated": {"activation": "swiglu"},
     "tanh": {"logits_tanh": True, "activation": "gelu_tanh"},
     "volume": {"image_size": (16, 32, 16), "patch_size": (16, 16, 16)},
     "volume, conv": {

@@ -9,7 +9,7 @@ patch before, q after.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -17,12 +17,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vit_dementia.errors import ConfigError
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import (
     Rule,
     along_axes,
     interpolation_matrix,
     resize_positions,
 )
+from vit_dementia.models.weights.describe import statistics_for_channels
 from vit_dementia.models.weights.record import Weights
 
 log = logging.getLogger(__name__)
@@ -70,10 +73,15 @@ def _head_keys(state: dict[str, Tensor]) -> list[str]:
 
 
 def with_channels(weights: Weights, channels: int) -> Weights:
-    """Return weights for images of another number of channels."""
+    """Return weights for images of another number of channels.
+
+    Raises:
+        ConfigError: if there are no patches whose kernel could be summed or tiled.
+    """
     old = weights.architecture.channels
     if channels == old:
         return weights
+    _refuse_other_stem(weights, f"data.channels: found {channels}; needs {old}")
     state = dict(weights.state)
     kernel = state["patch_embed.proj.weight"]
     state["patch_embed.proj.weight"] = kernel_for_channels(kernel, channels)
@@ -82,8 +90,8 @@ def with_channels(weights: Weights, channels: int) -> Weights:
         weights,
         state=state,
         architecture=replace(weights.architecture, channels=channels),
-        mean=_statistics_for_channels(weights.mean, channels),
-        std=_statistics_for_channels(weights.std, channels),
+        mean=statistics_for_channels(weights.mean, channels),
+        std=statistics_for_channels(weights.std, channels),
     )
 
 
@@ -106,19 +114,26 @@ def kernel_for_channels(
     return tiled * (old / channels)
 
 
-def _statistics_for_channels(
-    values: tuple[float, ...] | None, channels: int
-) -> tuple[float, ...] | None:
-    if values is None:
-        return None
-    return (sum(values) / len(values),) * channels
+def _refuse_other_stem(weights: Weights, needed: str) -> None:
+    """Refuse to adapt what is not one matrix a patch.
+
+    The kernels of a ResNet are standardized, so that their sum is not what it seems.
+    """
+    stem = weights.architecture.stem
+    if stem != "patch":
+        raise ConfigError(f"{needed}, because the weights have the stem {stem!r}")
 
 
 def with_patch_size(weights: Weights, patch_size: tuple[int, ...]) -> Weights:
-    """Return weights for patches of another size, on the same number of patches."""
+    """Return weights for patches of another size, on the same number of patches.
+
+    Raises:
+        ConfigError: if there are no patches whose kernel could be resampled.
+    """
     a = weights.architecture
     if patch_size == a.patch_size:
         return weights
+    _refuse_other_stem(weights, f"vit.patch_size: leave it at {a.patch_size[0]}")
     state = dict(weights.state)
     kernel = state["patch_embed.proj.weight"]
     state["patch_embed.proj.weight"] = resample_kernel(kernel, patch_size)
@@ -165,21 +180,30 @@ def with_image_size(
     description = replace(a, image_size=image_size)
     if description.grid == a.grid:
         return replace(weights, architecture=description)
-    state = dict(weights.state)
-    state["pos_embed"] = resize_positions(
-        state["pos_embed"],
-        a.grid,
-        description.grid,
-        num_prefix=a.num_prefix_tokens,
-        rule=rule or weights.rule,
-    )
     log.warning(
         "pos_embed: %s grid resized to %s by %s",
         a.grid,
         description.grid,
         rule or weights.rule,
     )
+    state = _on_grid_of(description, weights.state, a, rule or weights.rule)
     return replace(weights, state=state, architecture=description)
+
+
+def _on_grid_of(
+    description: Architecture, state: Mapping[str, Tensor], a: Architecture, rule: Rule
+) -> dict[str, Tensor]:
+    """Return weights whose positions, if they have any, are those of the new grid."""
+    if "pos_embed" not in state:
+        return dict(state)
+    positions = resize_positions(
+        state["pos_embed"],
+        a.grid,
+        description.grid,
+        num_prefix=a.num_prefix_positions,
+        rule=rule,
+    )
+    return {**state, "pos_embed": positions}
 
 
 def inflated(weights: Weights, depth: int, how: Inflation = "mean") -> Weights:
@@ -193,8 +217,12 @@ def inflated(weights: Weights, depth: int, how: Inflation = "mean") -> Weights:
         weights: of a network for two axes.
         depth: of the volume; a multiple of the patch's side.
         how: the kernel is spread.
+
+    Raises:
+        ConfigError: if there are no patches whose kernel could be spread.
     """
     a = weights.architecture
+    _refuse_other_stem(weights, "image_size: needs two sides")
     side = a.patch_size[0]
     state = dict(weights.state)
     kernel = state["patch_embed.proj.weight"][:, :, None]
@@ -207,12 +235,6 @@ def inflated(weights: Weights, depth: int, how: Inflation = "mean") -> Weights:
     description = replace(
         a, image_size=(depth, *a.image_size), patch_size=(side, *a.patch_size)
     )
-    state["pos_embed"] = resize_positions(
-        state["pos_embed"],
-        a.grid,
-        description.grid,
-        num_prefix=a.num_prefix_tokens,
-        rule=weights.rule,
-    )
+    state = _on_grid_of(description, state, a, weights.rule)
     log.warning("weights for slices made into weights for volumes by %s", how)
     return replace(weights, state=state, architecture=description)

@@ -21,6 +21,7 @@ from torch import Tensor
 from vit_dementia.errors import CheckpointError
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # in a model folder
+SHARDED = ".index.json"  # behind such a name: says which file beside holds which weight
 
 # What readers raise on bytes that are not what they seem.
 _DAMAGE = (
@@ -65,6 +66,8 @@ def read_wrapped(path: Path) -> tuple[str, dict[str, Tensor]]:
     Raises:
         CheckpointError: if the file cannot be read, or would run code.
     """
+    if path.name.endswith(SHARDED):
+        return "", _read_shards(path)
     try:
         kind = _kind_of(path)
         if kind == "npz":
@@ -85,6 +88,31 @@ def read_wrapped(path: Path) -> tuple[str, dict[str, Tensor]]:
             f"{path}: cannot be read as weights ({reason}); needs a whole .safetensors,"
             " .pth or .npz file; fetch or copy it again"
         ) from error
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    """Return the weights of all files that the index of transformers names."""
+    file_of = read_config(index).get("weight_map")
+    if not isinstance(file_of, dict) or not all(
+        isinstance(name, str) and Path(name).name == name for name in file_of.values()
+    ):
+        raise CheckpointError(
+            f"{index}: needs a weight_map, from weights to names of files beside it"
+        )
+    files = sorted(set(file_of.values()))
+    if missing := [name for name in files if not (index.parent / name).is_file()]:
+        raise CheckpointError(
+            f"{index}: names {', '.join(missing)}, not there; needs all {len(files)}"
+            " files of these weights; nothing was loaded"
+        )
+    inside = {name: read_tensors(index.parent / name) for name in files}
+    absent = sorted(n for n, file in file_of.items() if n not in inside[file])
+    if absent:
+        raise CheckpointError(
+            f"{index}: {file_of[absent[0]]} does not hold {absent[0]}; needs the files"
+            " that belong together; nothing was loaded"
+        )
+    return {name: value for part in inside.values() for name, value in part.items()}
 
 
 def _kind_of(path: Path) -> str:

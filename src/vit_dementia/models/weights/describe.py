@@ -1,8 +1,9 @@
-"""The architecture that a state dict under timm's names speaks of."""
+"""What a state dict under timm's names says of its network, and what others know."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -10,9 +11,81 @@ from torch import Tensor
 
 from vit_dementia.errors import CheckpointError, ConfigError
 from vit_dementia.models.description import Architecture, stride_of
+from vit_dementia.models.positions import Rule
 from vit_dementia.models.variants import SIZES
+from vit_dementia.models.weights.record import RawFile, Weights
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# g and G: Zhai et al. 2022 (arXiv 2106.04560); So400m: Alabdulmohsin et al. 2023
+# (arXiv 2305.13035). Width 1536 has 24 heads in DINOv2 and 16 in SigLIP 2.
 HEADS_OF_WIDTH = {size.embed_dim: size.num_heads for size in SIZES.values()}
+HEADS_OF_WIDTH |= {1152: 16, 1408: 16, 1664: 16}
+HEADS_OF_WIDTH |= {256: 4, 320: 5, 512: 8, 640: 10, 832: 13, 896: 14}  # timm's own
+HEADS_OF_GATED_WIDTH = HEADS_OF_WIDTH | {1536: 24}
+
+
+def described(
+    raw: RawFile,
+    state: dict[str, Tensor],
+    *,
+    layout: str,
+    rule: Rule,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    num_heads: int | None = None,
+    image_size: tuple[int, ...] | None = None,
+    classes: tuple[str, ...] | None = None,
+    **told: Any,
+) -> Weights:
+    """Return the weights of a file with the description of their network.
+
+    What the user said, or the file of classes beside, counts before what is given here.
+
+    Args:
+        raw: the file.
+        state: its weights under timm's names.
+        layout: who wrote it.
+        rule: how these positions go to another grid.
+        mean: of each input channel; averaged if there are not as many channels.
+        std: likewise.
+        num_heads: if the file tells.
+        image_size: if the file tells.
+        classes: if the file tells.
+        told: as for ``describe``.
+
+    Raises:
+        CheckpointError: if the weights contradict one another or tell too little.
+    """
+    description = describe(
+        state,
+        where=raw.path,
+        num_heads=raw.num_heads or num_heads,
+        image_size=raw.image_size or image_size,
+        **told,
+    )
+    return Weights(
+        state=state,
+        architecture=description,
+        classes=raw.classes or classes,
+        mean=statistics_for_channels(mean, description.channels),
+        std=statistics_for_channels(std, description.channels),
+        layout=layout,
+        rule=rule,
+    )
+
+
+def statistics_for_channels(
+    values: Sequence[float] | None, channels: int
+) -> tuple[float, ...] | None:
+    """Return a mean or deviation for each channel: the average, if they are others.
+
+    >>> statistics_for_channels((0.25, 0.5, 0.75), 1)
+    (0.5,)
+    """
+    if values is None or len(values) == channels:
+        return None if values is None else tuple(values)
+    return (sum(values) / len(values),) * channels
 
 
 def describe(
@@ -38,7 +111,8 @@ def describe(
     """
     try:
         kernel = state["patch_embed.proj.weight"]
-        mlp_dim = state["blocks.0.mlp.fc1.weight"].shape[0]
+        hidden = state["blocks.0.mlp.fc1.weight"].shape[0]
+        mlp_dim = state["blocks.0.mlp.fc2.weight"].shape[-1]
         pos = state["pos_embed"] if told.get("positions") != "none" else None
     except KeyError as error:
         raise CheckpointError(
@@ -46,14 +120,18 @@ def describe(
             " Transformer; nothing was loaded"
         ) from error
     embed_dim, channels, *patch = kernel.shape
+    gated = hidden == 2 * mlp_dim
+    if num_heads is None and "blocks.0.attn.q_norm.weight" in state:
+        num_heads = embed_dim // len(state["blocks.0.attn.q_norm.weight"])
     fields: dict[str, Any] = {
         "patch_size": tuple(patch),
         "channels": channels,
         "num_classes": len(state["head.weight"]) if "head.weight" in state else 0,
         "embed_dim": embed_dim,
         "depth": count_blocks(state, where),
-        "num_heads": num_heads or heads_of(embed_dim, where),
+        "num_heads": num_heads or heads_of(embed_dim, where, gated=gated),
         "mlp_dim": mlp_dim,
+        "activation": "swiglu" if gated else "gelu",
         "pooling": _pooling(state),
         "class_token": "cls_token" in state,
         "distilled": "dist_token" in state,
@@ -63,7 +141,7 @@ def describe(
         "layer_scale": 1.0 if "blocks.0.ls1.gamma" in state else None,
         "fc_norm": "fc_norm.weight" in state,
         "pre_logits": len(state.get("pre_logits.fc.weight", ())),
-        **_stem(state),
+        **_stem(state, where),
         **told,
     }
     if pos is None:
@@ -105,18 +183,19 @@ def count_blocks(state: dict[str, Tensor], where: object) -> int:
     return len(found)
 
 
-def heads_of(embed_dim: int, where: object) -> int:
+def heads_of(embed_dim: int, where: object, *, gated: bool = False) -> int:
     """Return the published number of heads for a width.
 
     Raises:
         CheckpointError: if there is none; no state dict tells it.
     """
-    if embed_dim not in HEADS_OF_WIDTH:
+    known = HEADS_OF_GATED_WIDTH if gated else HEADS_OF_WIDTH
+    if embed_dim not in known:
         raise CheckpointError(
             f"{where}: width {embed_dim} has no published number of heads, and no"
             " weight tells it; needs vit.num_heads"
         )
-    return HEADS_OF_WIDTH[embed_dim]
+    return known[embed_dim]
 
 
 def _pooling(state: dict[str, Tensor]) -> str:
@@ -125,11 +204,16 @@ def _pooling(state: dict[str, Tensor]) -> str:
     return "mean" if "fc_norm.weight" in state or "cls_token" not in state else "cls"
 
 
-def _stem(state: dict[str, Tensor]) -> dict[str, Any]:
+def _stem(state: dict[str, Tensor], where: object) -> dict[str, Any]:
     backbone = [name for name in state if name.startswith("patch_embed.backbone.")]
     if not backbone:
         return {}
-    root = next(state[name] for name in backbone if name.endswith("conv.weight"))
+    start = "patch_embed.backbone."
+    root = state.get(f"{start}stem.conv.weight", state.get(f"{start}conv.weight"))
+    if root is None:
+        raise CheckpointError(
+            f"{where}: its stem ({backbone[0]}) is not the ResNet of the hybrids"
+        )
     units: dict[int, set[int]] = {}
     for name in backbone:
         if match := re.search(r"stages\.(\d+)\.blocks\.(\d+)\.", name):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.record import RawFile, Weights
 
 _PREFIX = re.compile(r"^(opt/target/|params/img/|params/)")
@@ -40,6 +41,7 @@ TOP_NAMES = {
     "MAPHead_0/MlpBlock_0/Dense_0": "attn_pool.mlp.fc1",
     "MAPHead_0/MlpBlock_0/Dense_1": "attn_pool.mlp.fc2",
 }
+HALF = (0.5,)  # inputs in [-1, 1]
 _LEAVES = {"kernel": ".weight", "scale": ".weight", "bias": ".bias"}
 
 
@@ -49,33 +51,22 @@ def recognize(names: set[str]) -> bool:
 
 
 def convert(raw: RawFile) -> Weights:
-    """Take the weights, turned to PyTorch's order.
-
-    Raises:
-        CheckpointError: if they are no whole network.
-    """
+    """Take the weights, turned to PyTorch's order."""
     bare = {_PREFIX.sub("", name): value for name, value in raw.state.items()}
     queries = [v for n, v in bare.items() if n.endswith("query/kernel")]
-    num_heads = queries[0].shape[-2] if queries else raw.num_heads
+    if queries:
+        raw = replace(raw, num_heads=queries[0].shape[-2])
     state = from_google(bare)
     if "pos_embed" not in state and raw.image_size is not None:
         state["pos_embed"] = _big_vision_sincos(state, raw.image_size)
-    description = describe(
+    return described(
+        raw,
         state,
-        where=raw.path,
-        num_heads=num_heads,
-        image_size=raw.image_size,
-        activation="gelu_tanh",
-    )
-    half = (0.5,) * description.channels
-    return Weights(
-        state=state,
-        architecture=description,
-        classes=raw.classes,
-        mean=half,
-        std=half,
         layout="google",
         rule="bilinear-corners",
+        mean=HALF,
+        std=HALF,
+        activation="gelu_tanh",
     )
 
 

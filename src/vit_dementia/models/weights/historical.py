@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vit_dementia.files import replacing, write_json
 from vit_dementia.models.description import Architecture
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.names import (
     refuse_inexpressible,
     renamed,
@@ -50,26 +50,13 @@ def recognize(names: set[str]) -> bool:
 
 
 def convert(raw: RawFile) -> Weights:
-    """Take the weights as they are.
-
-    Raises:
-        CheckpointError: if they are no whole network.
-    """
-    state = from_historical(raw.state)
-    return Weights(
-        state=state,
-        architecture=describe(
-            state,
-            where=raw.path,
-            num_heads=raw.num_heads,
-            image_size=raw.image_size,
-            layer_norm_eps=LAYER_NORM_EPS,
-        ),
-        classes=raw.classes,
-        mean=None,
-        std=None,
+    """Take the weights as they are."""
+    return described(
+        raw,
+        from_historical(raw.state),
         layout="historical",
         rule="bicubic-antialias",
+        layer_norm_eps=LAYER_NORM_EPS,
     )
 
 

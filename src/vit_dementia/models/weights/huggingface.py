@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.models.description import Architecture
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.names import (
     refuse_inexpressible,
     renamed,
@@ -59,6 +59,11 @@ NAMES = {
     _ON_DISK + "attention.o_proj": "blocks.{i}.attn.proj",
     _ON_DISK + "mlp.fc1": "blocks.{i}.mlp.fc1",
     _ON_DISK + "mlp.fc2": "blocks.{i}.mlp.fc2",
+    _ON_DISK + "mlp.weights_in": "blocks.{i}.mlp.fc1",  # SwiGLU of DINOv2's g/14
+    _ON_DISK + "mlp.gate_proj": "blocks.{i}.mlp.gate",
+    _ON_DISK + "mlp.up_proj": "blocks.{i}.mlp.up",
+    _ON_DISK + "mlp.weights_out": "blocks.{i}.mlp.fc2",
+    _ON_DISK + "mlp.down_proj": "blocks.{i}.mlp.fc2",
     _ON_DISK + "norm1": "blocks.{i}.norm1",
     _ON_DISK + "norm2": "blocks.{i}.norm2",
     _ON_DISK + "layer_scale1.lambda1": "blocks.{i}.ls1.gamma",
@@ -84,7 +89,8 @@ def convert(raw: RawFile) -> Weights:
     """
     config = raw.config
     state = from_huggingface(raw.state)
-    kind = str(config.get("model_type", "vit")).replace("_with_registers", "")
+    guess = "dinov2" if "blocks.0.ls1.gamma" in state else "vit"
+    kind = str(config.get("model_type", guess)).replace("_with_registers", "")
     if kind not in DEFAULT_EPS:
         raise CheckpointError(
             f"{raw.path}: model_type {kind!r} is no plain Vision Transformer; needs one"
@@ -103,27 +109,26 @@ def convert(raw: RawFile) -> Weights:
             f" among {', '.join(ACTIVATIONS)} and pooler_act 'tanh'"
         )
     told: dict[str, Any] = {}
+    if not config.get("use_swiglu_ffn", "hidden_act" not in config):
+        told["activation"] = ACTIVATIONS[activation]
     if (depth := config.get("num_hidden_layers")) is not None:
         told["depth"] = depth
     if "reg_token" in state:
         state = without_class_position(state)
         told["position_prefix"] = False
-    return Weights(
-        state=state,
-        architecture=describe(
-            state,
-            where=raw.path,
-            num_heads=raw.num_heads or config.get("num_attention_heads"),
-            image_size=raw.image_size or _sides(config.get("image_size")),
-            layer_norm_eps=config.get("layer_norm_eps", DEFAULT_EPS[kind]),
-            activation=ACTIVATIONS[activation],
-            **told,
-        ),
-        classes=raw.classes or _class_names(config.get("id2label")),
-        mean=tuple(config.get("image_mean", HALF)),
-        std=tuple(config.get("image_std", HALF)),
+    has_registers = "reg_token" in state  # only their class smooths while resizing
+    return described(
+        raw,
+        state,
         layout="huggingface",
-        rule="dino" if kind == "dinov2" and "reg_token" not in state else "bicubic",
+        rule="bicubic-antialias" if has_registers else "bicubic",
+        mean=config.get("image_mean", HALF),
+        std=config.get("image_std", HALF),
+        num_heads=config.get("num_attention_heads"),
+        image_size=_sides(config.get("image_size")),
+        classes=_class_names(config.get("id2label")),
+        layer_norm_eps=config.get("layer_norm_eps", DEFAULT_EPS[kind]),
+        **told,
     )
 
 
@@ -137,8 +142,12 @@ def from_huggingface(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return fused(renamed(short, NAMES))
 
 
+# What is stored apart in one file and as one matrix in another, in this order.
+JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.fc1": ("mlp.gate", "mlp.up")}
+
+
 def fused(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put query, key and value together, in this order.
+    """Put query, key and value together, in this order; and the halves of a gated MLP.
 
     >>> names = [f"blocks.0.attn.{part}.bias" for part in "vqk"]
     >>> values = {name: torch.tensor([i]) for i, name in enumerate(names)}
@@ -146,12 +155,15 @@ def fused(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     {'blocks.0.attn.qkv.bias': tensor([1, 2, 0])}
     """
     out = dict(state)
-    for name in state:
-        if match := re.fullmatch(r"(blocks\.\d+\.attn\.)q\.(weight|bias)", name):
-            start, kind = match.groups()
-            parts = [f"{start}{part}.{kind}" for part in "qkv"]
-            if all(part in out for part in parts):  # else reported as unexpected
-                out[f"{start}qkv.{kind}"] = torch.cat([out.pop(p) for p in parts])
+    for whole, parts in JOINED.items():
+        first = re.compile(rf"(blocks\.\d+\.){re.escape(parts[0])}\.(weight|bias)")
+        for name in state:
+            if match := first.fullmatch(name):
+                start, kind = match.groups()
+                names = [f"{start}{part}.{kind}" for part in parts]
+                if all(part in out for part in names):  # else reported as unexpected
+                    joined = torch.cat([out.pop(part) for part in names])
+                    out[f"{start}{whole}.{kind}"] = joined
     return out
 
 

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-from vit_dementia.errors import CheckpointError
 from vit_dementia.models.positions import Rule
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    described,
+)
 from vit_dementia.models.weights.huggingface import without_class_position
 from vit_dementia.models.weights.record import RawFile, Weights
-from vit_dementia.models.weights.torchvision import IMAGENET_MEAN, IMAGENET_STD
 
 _RENAMED = {
     r"^blocks\.\d+\.(\d+)\.": r"blocks.\1.",  # DINOv2 trains in chunks of blocks
     r"\.gamma_([12])$": r".ls\1.gamma",  # DeiT III
     r"^register_tokens$": "reg_token",
+    r"\.mlp\.w12\.": ".mlp.fc1.",  # SwiGLU of g/14, gates first
+    r"\.mlp\.w3\.": ".mlp.fc2.",
 }
 _DROPPED = re.compile(r"mask_token$|decoder_")
 
@@ -34,40 +39,20 @@ def recognize(names: set[str]) -> bool:
 
 
 def convert(raw: RawFile) -> Weights:
-    """Take the backbone; what only served pre-training is dropped.
-
-    Raises:
-        CheckpointError: if it is no plain network.
-    """
+    """Take the backbone; what only served pre-training is dropped."""
     state = from_meta(raw.state)
-    if "blocks.0.mlp.w12.weight" in state:
-        raise CheckpointError(
-            f"{raw.path}: its MLPs are SwiGLU (w12, w3), as in DINOv2 g/14; needs a"
-            " plain Vision Transformer, such as S, B or L"
-        )
-    if any(name.startswith("rope_embed") for name in state):
-        raise CheckpointError(
-            f"{raw.path}: its positions are rotations (RoPE), as in DINOv3; needs a"
-            " plain Vision Transformer"
-        )
     layout, rule = _kind_of(raw.state)
-    told = {}
+    told: dict[str, Any] = {}
     if "reg_token" in state:
         state, told = without_class_position(state), {"position_prefix": False}
-    return Weights(
-        state=state,
-        architecture=describe(
-            state,
-            where=raw.path,
-            num_heads=raw.num_heads,
-            image_size=raw.image_size,
-            **told,
-        ),
-        classes=raw.classes,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+    return described(
+        raw,
+        state,
         layout=layout,
         rule=rule,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        **told,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.names import renamed
 from vit_dementia.models.weights.record import RawFile, Weights
 
@@ -36,29 +36,20 @@ def convert(raw: RawFile) -> Weights:
     """Take the weights; cross-attention, held but never used, is dropped.
 
     Raises:
-        CheckpointError: if they are no plain network.
+        CheckpointError: if no weight tells how patches are cut.
     """
     if "patch_embedding.patch_embeddings.1.weight" in raw.state:
         raise CheckpointError(
             f"{raw.path}: cuts patches by rearranging (proj_type 'perceptron'), and no"
             " weight tells their size; needs proj_type 'conv'"
         )
-    state = from_monai(raw.state)
-    return Weights(
-        state=state,
-        architecture=describe(
-            state,
-            where=raw.path,
-            num_heads=raw.num_heads,
-            image_size=raw.image_size,
-            layer_norm_eps=LAYER_NORM_EPS,
-            logits_tanh="classification_head.0.weight" in raw.state,
-        ),
-        classes=raw.classes,
-        mean=None,
-        std=None,
+    return described(
+        raw,
+        from_monai(raw.state),
         layout="monai",
         rule="bicubic-antialias",
+        layer_norm_eps=LAYER_NORM_EPS,
+        logits_tanh="classification_head.0.weight" in raw.state,
     )
 
 

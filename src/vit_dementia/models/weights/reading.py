@@ -20,10 +20,12 @@ from vit_dementia.models.weights import (
     torchvision,
 )
 from vit_dementia.models.weights.containers import (
+    SHARDED,
     WEIGHT_FILES,
     read_config,
     read_wrapped,
 )
+from vit_dementia.models.weights.foreign import refuse_foreign
 from vit_dementia.models.weights.record import RawFile, Weights, refuse_unfit
 from vit_dementia.models.weights.sources import fetched, is_name
 
@@ -140,8 +142,18 @@ def read_unnamed(
         image_size=source_image_size or (tuple(sides) if sides else None),
         classes=tuple(notes["classes"]) if notes else None,
     )
+    return weights_in(raw)
+
+
+def weights_in(raw: RawFile) -> Weights:
+    """Return what stands on disk under our names, held to the network it describes.
+
+    Raises:
+        CheckpointError: if it is no network of ours, or not a whole one.
+    """
+    refuse_foreign(raw.state, raw.config, raw.path)
     weights = _layout_of(raw).convert(raw)
-    refuse_unfit(weights.state, weights.architecture, file)
+    refuse_unfit(weights.state, weights.architecture, raw.path)
     return weights
 
 
@@ -158,10 +170,12 @@ def _layout_of(raw: RawFile) -> Layout:
 
 def _weight_file(folder: Path) -> Path:
     for name in WEIGHT_FILES:
-        if (folder / name).is_file():
-            return folder / name
+        for file in (folder / name, folder / (name + SHARDED)):
+            if file.is_file():
+                return file
     raise CheckpointError(
-        f"{folder}: holds no weights; needs {' or '.join(WEIGHT_FILES)} in it"
+        f"{folder}: holds no weights; needs {' or '.join(WEIGHT_FILES)} in it, or the"
+        f" {SHARDED} of one in several files"
     )
 
 

@@ -29,7 +29,14 @@ TORCHVISION_FILES = {
     "vit_h_14": "vit_h_14_swag-80465313.pth",
 }
 GOOGLE = "https://storage.googleapis.com/vit_models/"
-_HUB_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+_HUB_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+    "pytorch_model.bin",
+)
 
 
 def is_name(source: str | Path) -> bool:
@@ -122,7 +129,7 @@ def _from_hub(source: str, name: str) -> Path:
         folder = snapshot_download(
             repository,
             revision=revision or None,
-            allow_patterns=[*_HUB_FILES, "pytorch_model.bin"],
+            allow_patterns=list(_HUB_FILES),
         )
     except (OSError, HfHubHTTPError, HFValidationError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -6,16 +6,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    described,
+)
 from vit_dementia.models.weights.names import refuse_inexpressible
 from vit_dementia.models.weights.record import RawFile, Weights
-from vit_dementia.models.weights.torchvision import IMAGENET_MEAN, IMAGENET_STD
 
 # Models whose class asks for tanh GELU, which no weight tells (timm 1.0.31).
 _TANH_MODELS = re.compile(
     r"vit_(base_patch32|so400m_patch16|giantopt_patch16)_siglip"
     r"|vit_large_patch16_siglip(_gap)?_512"
 )
+# Models with another number of heads than others of their width.
+_SIXTEEN_HEADS = re.compile(r"vit_base_patch16_gap_224|vit_giantopt_")
 _POOLING = {"cls": "token", "mean": "avg", "map": "map"}
 
 
@@ -25,11 +30,7 @@ def recognize(names: set[str]) -> bool:
 
 
 def convert(raw: RawFile) -> Weights:
-    """Take the weights as they are; ``config.json`` beside them tells what they omit.
-
-    Raises:
-        CheckpointError: if they are no whole network.
-    """
+    """Take the weights as they are; ``config.json`` beside tells what they omit."""
     about = raw.config.get("pretrained_cfg", {})
     arguments = raw.config.get("model_args", {})
     pooling = arguments.get("global_pool", raw.config.get("global_pool"))
@@ -38,24 +39,23 @@ def convert(raw: RawFile) -> Weights:
         told["pooling"] = "mean"
     if arguments.get("pos_embed") == "none":
         told["positions"] = "none"
-    is_tanh = _TANH_MODELS.search(str(raw.config.get("architecture", "")))
+    name = str(raw.config.get("architecture", ""))
+    is_tanh = _TANH_MODELS.search(name)
     if arguments.get("act_layer") == "gelu_tanh" or is_tanh:
         told["activation"] = "gelu_tanh"
     from_research = raw.wrapper == "model"  # DeiT and MAE resize as their scripts do
-    return Weights(
-        state=raw.state,
-        architecture=describe(
-            raw.state,
-            where=raw.path,
-            num_heads=raw.num_heads or arguments.get("num_heads"),
-            image_size=raw.image_size or _sides(arguments.get("img_size")),
-            **told,
-        ),
-        classes=raw.classes or _names(raw.config.get("label_names")),
-        mean=tuple(about["mean"]) if "mean" in about else IMAGENET_MEAN,
-        std=tuple(about["std"]) if "std" in about else IMAGENET_STD,
+    return described(
+        raw,
+        raw.state,
         layout="timm",
         rule="bicubic" if from_research else "bicubic-antialias",
+        mean=about.get("mean", IMAGENET_MEAN),
+        std=about.get("std", IMAGENET_STD),
+        num_heads=arguments.get("num_heads")
+        or (16 if _SIXTEEN_HEADS.match(name) else None),
+        image_size=_sides(arguments.get("img_size")),
+        classes=_names(raw.config.get("label_names")),
+        **told,
     )
 
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from vit_dementia.models.description import Architecture
-from vit_dementia.models.weights.describe import describe
+from vit_dementia.models.weights.describe import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    described,
+)
 from vit_dementia.models.weights.names import (
     refuse_inexpressible,
     renamed,
@@ -16,8 +20,6 @@ from vit_dementia.models.weights.names import (
 )
 from vit_dementia.models.weights.record import RawFile, Weights
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 _LAYER = "encoder.layers.encoder_layer_{i}."
 NAMES = {
     "class_token": "cls_token",
@@ -45,31 +47,15 @@ def recognize(names: set[str]) -> bool:
 
 
 def convert(raw: RawFile) -> Weights:
-    """Take the weights as they are.
-
-    Raises:
-        CheckpointError: if they are no whole network.
-    """
-    state = from_torchvision(raw.state)
-    return Weights(
-        state=state,
-        architecture=describe(
-            state,
-            where=raw.path,
-            num_heads=raw.num_heads,
-            image_size=raw.image_size,
-        ),
-        classes=raw.classes,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
+    """Take the weights as they are."""
+    return described(
+        raw,
+        renamed(raw.state, NAMES),
         layout="torchvision",
         rule="bicubic-corners",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
     )
-
-
-def from_torchvision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return torchvision's weights under timm's names."""
-    return renamed(state, NAMES)
 
 
 def to_torchvision(

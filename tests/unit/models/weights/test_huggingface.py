@@ -158,7 +158,7 @@ def test_a_feature_model_keeps_its_pooler(square, tmp_path) -> None:
     )
 
 
-def test_deit_and_dinov2_backbones_are_read(square, tmp_path) -> None:
+def test_a_distilled_deit_is_read(square, tmp_path) -> None:
     teacher = randomized(
         transformers.DeiTForImageClassificationWithTeacher(
             transformers.DeiTConfig(**CONFIG)
@@ -169,14 +169,57 @@ def test_deit_and_dinov2_backbones_are_read(square, tmp_path) -> None:
     assert ours.architecture.distilled
     assert_equal(ours, teacher, square, lambda out: out.logits)
 
-    config = CONFIG | {"mlp_ratio": 2}
+
+@pytest.mark.parametrize("names_of_release_4", [True, False])
+@pytest.mark.parametrize("registers", [0, 4])
+@pytest.mark.parametrize("gated", [False, True])
+def test_dinov2_is_read_gated_and_with_registers(
+    square, tmp_path, names_of_release_4, registers, gated
+) -> None:
+    theirs = dinov2(registers, use_swiglu_ffn=gated)
+    theirs.save_pretrained(tmp_path, save_original_format=names_of_release_4)
+    ours = load_model(tmp_path).eval()
+    assert ours.architecture.activation == ("swiglu" if gated else "gelu")
+    assert ours.architecture.num_registers == registers
+    assert_equal(ours, theirs, square, lambda out: out.pooler_output)
+    (tmp_path / "config.json").unlink()  # the rest is told by names and shapes
+    bare = load_model(tmp_path / "model.safetensors", vit=_three_heads())
+    assert bare.architecture == ours.architecture
+
+
+def dinov2(registers: int, **settings):
+    config = CONFIG | {"mlp_ratio": 2} | settings
     del config["intermediate_size"]
-    dino = randomized(transformers.Dinov2Model(transformers.Dinov2Config(**config)))
-    dino.save_pretrained(tmp_path / "dino")
-    assert read_weights(tmp_path / "dino").rule == "dino"
-    assert_equal(
-        load_model(tmp_path / "dino").eval(), dino, square, lambda o: o.pooler_output
-    )
+    if registers:
+        return randomized(
+            transformers.Dinov2WithRegistersModel(
+                transformers.Dinov2WithRegistersConfig(
+                    **config, num_register_tokens=registers
+                )
+            )
+        )
+    return randomized(transformers.Dinov2Model(transformers.Dinov2Config(**config)))
+
+
+@pytest.mark.parametrize("registers", [0, 4])
+def test_another_size_gives_what_dinov2_of_transformers_gives(
+    tmp_path, registers
+) -> None:
+    theirs = dinov2(registers).float()  # it resizes in single precision
+    theirs.save_pretrained(tmp_path)
+    images = torch.randn(2, 3, 64, 48)
+    ours = load_model(tmp_path, image_size=(64, 48)).eval()
+    expected = theirs(images).pooler_output
+    torch.testing.assert_close(ours(images), expected, rtol=3e-5, atol=3e-5)
+
+
+def test_another_size_gives_what_the_classifier_of_transformers_gives(tmp_path) -> None:
+    theirs = classifier()
+    theirs.save_pretrained(tmp_path)
+    images = torch.randn(2, 3, 64, 48, dtype=torch.float64)
+    ours = load_model(tmp_path, image_size=(64, 48)).eval()
+    expected = theirs(images, interpolate_pos_encoding=True).logits
+    torch.testing.assert_close(ours(images), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_masked_autoencoder_gives_its_encoder(square, tmp_path) -> None:

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from vit_dementia.config import VitConfig
-from vit_dementia.errors import CheckpointError
+from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import load_model, read_weights
+from vit_dementia.models.weights.reading import weights_in
+from vit_dementia.models.weights.record import RawFile
 
 D, HEADS, DEPTH, PATCH = 24, 3, 3, 4
 THREE = VitConfig(num_heads=HEADS)
@@ -170,15 +172,79 @@ def test_a_fine_tuned_masked_autoencoder_averages_then_normalizes(tmp_path) -> N
     assert read_weights(tmp_path / "a.pth", num_heads=3).rule == "bicubic"
 
 
+@pytest.mark.parametrize("registers", [None, torch.ones(1, 4, D).double() / 3])
+def test_the_gated_mlps_of_the_giant_are_read(numpy_vit, tmp_path, registers) -> None:
+    scales = ("ls1.gamma", "ls2.gamma")
+    w = backbone(rows=10, scales=scales)
+    theirs = {"mask_token": torch.zeros(1, D)} | w
+    for i in range(DEPTH):  # 2 D hidden numbers, half of them gates
+        for leaf in ("weight", "bias"):
+            theirs[f"blocks.{i}.mlp.w12.{leaf}"] = w[f"blocks.{i}.mlp.fc1.{leaf}"]
+            theirs[f"blocks.{i}.mlp.w3.{leaf}"] = w[f"blocks.{i}.mlp.fc2.{leaf}"]
+            del (
+                theirs[f"blocks.{i}.mlp.fc1.{leaf}"],
+                theirs[f"blocks.{i}.mlp.fc2.{leaf}"],
+            )
+        narrow = w[f"blocks.{i}.mlp.fc2.weight"][:, :D].contiguous()
+        w[f"blocks.{i}.mlp.fc2.weight"] = theirs[f"blocks.{i}.mlp.w3.weight"] = narrow
+    if registers is not None:
+        theirs["register_tokens"] = registers
+    torch.save(theirs, tmp_path / "a.pth")
+
+    def swiglu(x):
+        gate, value = np.split(x, 2, axis=-1)
+        return gate / (1 + np.exp(-gate)) * value
+
+    numpy_vit.gelu = swiglu
+    forward = reference(w, numpy_vit, scales=scales, registers=registers)
+    check(tmp_path / "a.pth", numpy_vit, forward)
+
+
 @pytest.mark.parametrize(
-    ("extra", "message"),
+    ("arch", "width", "depth", "heads", "parameters"),
     [
-        ("blocks.0.mlp.w12.weight", "SwiGLU"),
-        ("rope_embed.periods", "RoPE"),
+        ("vits14", 384, 12, 6, 22_056_576),
+        ("vitb14", 768, 12, 12, 86_580_480),
+        ("vitl14", 1024, 24, 16, 304_368_640),
+        ("vitg14", 1536, 40, 24, 1_136_480_768),
     ],
 )
-def test_what_is_no_plain_network_is_refused_by_name(tmp_path, extra, message) -> None:
-    beside = {"mask_token": torch.zeros(1, D), extra: torch.zeros(1)}
-    torch.save(backbone(rows=10) | beside, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match=message):
-        load_model(tmp_path / "a.pth", vit=THREE)
+@pytest.mark.parametrize("registers", [0, 4])
+def test_the_published_dinov2_files_are_known_by_their_shapes(
+    arch, width, depth, heads, parameters, registers, tmp_path
+) -> None:
+    gated = arch == "vitg14"
+    hidden = 2 * 4096 if gated else 4 * width
+    first, second = ("w12", "w3") if gated else ("fc1", "fc2")
+    shapes = {
+        "cls_token": (1, 1, width),
+        "pos_embed": (1, 37 * 37 + 1, width),  # images of 518 pixels
+        "mask_token": (1, width),
+        "patch_embed.proj.weight": (width, 3, 14, 14),
+        "patch_embed.proj.bias": (width,),
+        "norm.weight": (width,),
+        "norm.bias": (width,),
+    }
+    if registers:
+        shapes["register_tokens"] = (1, registers, width)
+    for i in range(depth):
+        dense = {
+            "attn.qkv": (3 * width, width),
+            "attn.proj": (width, width),
+            f"mlp.{first}": (hidden, width),
+            f"mlp.{second}": (width, hidden // 2 if gated else hidden),
+        }
+        for name, shape in dense.items():
+            shapes[f"blocks.{i}.{name}.weight"] = shape
+            shapes[f"blocks.{i}.{name}.bias"] = shape[:1]
+        for name in ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias"):
+            shapes[f"blocks.{i}.{name}"] = (width,)
+        shapes |= {f"blocks.{i}.ls{n}.gamma": (width,) for n in (1, 2)}
+    state = {k: torch.empty(shape, device="meta") for k, shape in shapes.items()}
+    weights = weights_in(RawFile(path=tmp_path / arch, state=state, config={}))
+    a = weights.architecture
+    assert (a.image_size, a.depth, a.num_heads) == ((518, 518), depth, heads)
+    with torch.device("meta"):
+        model = VisionTransformer(a)
+    rows = -1 + (registers - 1 if registers else 0)  # no mask; then no class position
+    assert sum(p.numel() for p in model.parameters()) == parameters + rows * width

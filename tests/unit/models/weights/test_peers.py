@@ -5,6 +5,8 @@ Skipped where ``make peers`` has not made it.
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import pytest
 import torch
 
 from vit_dementia.config import VitConfig
+from vit_dementia.errors import CheckpointError
 from vit_dementia.models.positions import resize_positions
 from vit_dementia.models.weights import load_model, read_weights
 from vit_dementia.models.weights.adapt import resample_kernel
-from vit_dementia.models.weights.record import Weights
+from vit_dementia.models.weights.reading import weights_in
+from vit_dementia.models.weights.record import RawFile, Weights
 from vit_dementia.models.weights.saving import save_weights
 
 HERE = Path(__file__).parent
@@ -172,3 +176,39 @@ def test_timm_and_torchvision_open_what_we_write(small, tmp_path) -> None:
     for name, logits in expected.items():
         theirs = load(tmp_path / name / "theirs.pt")
         torch.testing.assert_close(theirs, logits, **CLOSE, msg=name)
+
+
+GELUS = {
+    "GELU(approximate='none')": "gelu",
+    "GELU()": "gelu",
+    "GELUTanh()": "gelu_tanh",
+    "GELU(approximate='tanh')": "gelu_tanh",
+    "SiLU()": "swiglu",
+}
+POOLING = {"token": "cls", "avg": "mean", "map": "map"}
+
+
+def test_every_network_of_timm_is_described_rightly_or_refused(tmp_path) -> None:
+    run("list.py", tmp_path)
+    refused = []
+    for name, theirs in json.loads((tmp_path / "list.json").read_text()).items():
+        shapes = theirs["shapes"].items()
+        state = {k: torch.empty(shape, device="meta") for k, shape in shapes}
+        config = {"architecture": name, "global_pool": theirs["global_pool"]}
+        raw = RawFile(path=tmp_path / name, state=state, config=config)
+        try:
+            ours = weights_in(raw).architecture
+        except CheckpointError:
+            refused.append(name)
+            continue
+        assert theirs["is_plain"], name
+        found = (ours.num_heads, ours.layer_norm_eps, ours.activation, ours.pooling)
+        activation, pooling = (
+            GELUS[theirs["activation"]],
+            POOLING[theirs["global_pool"]],
+        )
+        assert found == (theirs["num_heads"], theirs["eps"], activation, pooling), name
+    assert len(refused) < 70, refused
+    kinds = r"clip|radio|aimv2|beit3|_xp_|_rpn_|18x2|resnet|mci|intern|eva_|test_vit"
+    others = [n for n in refused if not re.search(kinds + r"|_[dp]\w+_patch16_reg1", n)]
+    assert not others

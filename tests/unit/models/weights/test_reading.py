@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.models.weights import load_model, read_weights
@@ -70,6 +71,91 @@ def test_incomplete_networks_are_refused(small, tmp_path, spoil, message) -> Non
 def test_another_kind_of_model_is_refused_by_name(tmp_path) -> None:
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.pth")
     assert "conv1.weight" in refusal(tmp_path / "resnet.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("blocks.0.attn.rope.periods", "RoPE"),
+        ("rope_embed.periods", "RoPE"),
+        ("visual.conv1.weight", "images and texts"),
+        ("vision_model.encoder.layers.0.layer_norm1.weight", "images and texts"),
+        ("norm_pre.weight", "norm in front of the first block"),
+        ("blocks.0.attn.relative_position_bias_table", "relative to one another"),
+        ("blocks.0.attn.q_bias", "biases of query and value alone"),
+        ("blocks.0.attn.norm.weight", "further norms"),
+        ("blocks.0.attn.lambda_q1", "difference of two maps"),
+        ("blocks.0.mlp.fc1_g.weight", "gated MLP apart"),
+        ("blocks.0.attns.0.qkv.weight", "several attentions"),
+        ("blocks.0.in_proj.weight", "side by side"),
+    ],
+)
+def test_a_network_with_another_feature_is_refused_by_it(
+    small, tmp_path, name, message
+) -> None:
+    save_file(known(small) | {name: torch.zeros(1)}, tmp_path / "a.safetensors")
+    line = refusal(tmp_path / "a.safetensors")
+    assert message in line
+    assert name in line
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "dinov3_vit"}, "RoPE"),
+        ({"model_type": "clip_vision_model"}, "in front of the first block"),
+        ({"architecture": "vit_base_patch16_rpn_224"}, "behind its branches"),
+    ],
+)
+def test_a_config_that_tells_another_feature_is_refused_by_it(
+    small, tmp_path, config, message
+) -> None:
+    save_file(known(small), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message):
+        load_model(tmp_path)
+
+
+def in_shards(state, folder: Path, suffix: str = "safetensors") -> Path:
+    """Write weights as transformers writes those that one file is too small for."""
+    names, file_of = sorted(state), {}
+    for number in (1, 2):
+        file = f"model-{number:05}-of-00002.{suffix}"
+        part = {name: state[name] for name in names[number - 1 :: 2]}
+        file_of |= dict.fromkeys(part, file)
+        if suffix == "bin":
+            torch.save(part, folder / file)
+        else:
+            save_file(part, folder / file)
+    stem = "pytorch_model" if suffix == "bin" else "model"
+    index = folder / f"{stem}.{suffix}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": file_of}))
+    return index
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_weights_in_several_files_are_put_together(small, tmp_path, suffix) -> None:
+    state = known(small)
+    index = in_shards(state, tmp_path, suffix)
+    for source in (tmp_path, index):
+        read = read_weights(source).state
+        assert read.keys() == state.keys()
+        assert all(torch.equal(read[name], state[name]) for name in state)
+
+
+def test_weights_in_several_files_must_all_be_there(small, tmp_path) -> None:
+    index = in_shards(known(small), tmp_path)
+    second = tmp_path / "model-00002-of-00002.safetensors"
+    part = load_file(second)
+    lost = sorted(part)[0]
+    save_file({name: part[name] for name in sorted(part)[1:]}, second)
+    assert f"does not hold {lost}" in refusal(index)
+    second.unlink()
+    assert "names model-00002-of-00002.safetensors, not there" in refusal(index)
+    content = json.loads(index.read_text())
+    content["weight_map"]["norm.bias"] = "../model.safetensors"
+    index.write_text(json.dumps(content))
+    assert "names of files beside it" in refusal(index)
 
 
 def test_a_checkpoint_without_tensors_is_refused(tmp_path) -> None:
