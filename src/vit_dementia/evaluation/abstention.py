@@ -92,6 +92,26 @@ def cross_conformal_sets(
     return stranger < _ceil((len(strange) + 1) * level)
 
 
+def sets_by_the_others(
+    label: Int[np.ndarray, " n"], probability: Float[np.ndarray, "n k"], *, level: float
+) -> Bool[np.ndarray, "n k"]:
+    """Return everybody's set, calibrated on all others: how a report can test sets.
+
+    The promise holds for each of them as for somebody new.
+
+    Raises:
+        UndefinedScoreError: if there are too few participants for this level.
+    """
+    others = len(label) - 1
+    _need(others, level)
+    strange, rank = strangeness(label, probability), _ceil((others + 1) * level)
+    ordered = np.sort(strange)
+    # Among the others the rank of whoever is stranger than I is one less.
+    mine = strange <= ordered[rank - 1]
+    threshold = np.where(mine, ordered[rank], ordered[rank - 1])
+    return 1 - probability <= threshold[:, None]
+
+
 def coverage(sets: Bool[np.ndarray, "m k"], label: Int[np.ndarray, " m"]) -> float:
     """Share of participants whose true class is in their set. In [0, 1].
 

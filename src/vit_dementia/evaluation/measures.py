@@ -223,6 +223,10 @@ MEASURES: Mapping[str, Measure] = {
         formula=lambda rows, w: weighted.quadratic_kappa(rows.confusions(w)),
         needs=_order,
     ),
+    "stage_error": Measure(
+        formula=lambda rows, w: weighted.stage_error(rows.confusions(w)),
+        needs=_order,
+    ),
     "log_loss": Measure(
         formula=lambda rows, w: weighted.mean_of(
             weighted.log_losses(rows.label, rows.probability), w

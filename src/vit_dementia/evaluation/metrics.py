@@ -104,6 +104,17 @@ def quadratic_kappa(label: Labels, predicted: Labels, *, num_classes: int) -> fl
     return float(value)
 
 
+def stage_error(label: Labels, predicted: Labels) -> float:
+    """Mean number of classes by which ordered classes are missed. 0 is best.
+
+    >>> stage_error(np.array([0, 1, 2]), np.array([0, 2, 0]))
+    1.0
+    """
+    _need_rows(label)
+    confusion = _confusion(label, predicted, _count(label, predicted))
+    return float(weighted.stage_error(confusion)[0])
+
+
 def sensitivity(is_positive: Mask, flagged: Mask) -> float:
     """Share of positives that are flagged. In [0, 1]; higher is better.
 

@@ -76,6 +76,14 @@ def quadratic_kappa(confusion: Confusions) -> Batch:
     return 1 - ratio(observed, expected)
 
 
+def stage_error(confusion: Confusions) -> Batch:
+    """Return the mean distance, in classes, of ordered classes from the truth."""
+    k = confusion.shape[1]
+    distance = np.abs(np.arange(k)[:, None] - np.arange(k))
+    off = np.einsum("bij,ij->b", confusion, distance)
+    return ratio(off, confusion.sum(axis=(1, 2)))
+
+
 def recall_of(chosen: Mask, flagged: Mask, weights: Weights) -> Batch:
     """Return the share of the chosen rows that are flagged."""
     return ratio(weights @ (chosen & flagged), weights @ chosen.astype(np.float64))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
+from vit_dementia.evaluation import abstention
 from vit_dementia.evaluation.abstention import (
     conformal_threshold,
     coverage,
@@ -86,3 +87,20 @@ def test_answering_everybody_has_the_error_of_everybody(seed):
     order = rng.permutation(30)  # ties give no order away
     again = risk_coverage(right[order], confidence[order])
     np.testing.assert_allclose(again[1], wrong)
+
+
+def test_sets_by_the_others_are_those_of_a_threshold_without_oneself():
+    rng = np.random.default_rng(3)
+    label = rng.integers(3, size=25)
+    probability = rng.dirichlet(np.ones(3), size=25).round(1)  # with ties
+    probability[:, 0] = 1 - probability[:, 1:].sum(axis=1)
+    found = abstention.sets_by_the_others(label, probability, level=0.8)
+    strange = abstention.strangeness(label, probability)
+    for person in range(25):
+        threshold = abstention.conformal_threshold(
+            np.delete(strange, person), level=0.8
+        )
+        mine = abstention.prediction_sets(probability[[person]], threshold)[0]
+        assert found[person].tolist() == mine.tolist()
+    with pytest.raises(UndefinedScoreError, match="cannot calibrate"):
+        abstention.sets_by_the_others(label[:9], probability[:9], level=0.9)

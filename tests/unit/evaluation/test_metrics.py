@@ -106,6 +106,16 @@ def test_scores_of_one_endpoint_equal_scikit_learn(seed, ties):
 
 @settings(max_examples=40, deadline=None)
 @given(seeds)
+def test_the_stage_error_is_the_mean_absolute_error(seed):
+    label, probability = random_case(seed)
+    predicted = probability.argmax(axis=1)
+    assert metrics.stage_error(label, predicted) == pytest.approx(
+        theirs.mean_absolute_error(label, predicted)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
 def test_auroc_ignores_monotone_rescaling_and_turns_with_the_sign(seed):
     label, probability = random_case(seed, ties=True)
     positive, score = label > 0, probability[:, 0]
