@@ -35,6 +35,28 @@ def threshold_for_specificity(
     return float(np.quantile(negative, specificity, method="inverted_cdf"))
 
 
+def balanced_threshold(is_positive: Mask, score: Scores) -> float:
+    """Return the threshold with the most sensitivity + specificity (Youden 1950).
+
+    It lies midway between two scores; of equally good ones it is the nearest to 0.5.
+
+    >>> balanced_threshold(np.array([False, True]), np.array([0.25, 0.5]))
+    0.375
+    """
+    if is_positive.all() or not is_positive.any():
+        raise UndefinedScoreError("all participants are on one side")
+    ones = np.ones((1, len(score)))
+    positive, negative = weighted.by_rising_score(is_positive, score, ones)
+    distinct = np.unique(score)
+    if len(distinct) < 2:
+        raise UndefinedScoreError("everybody was told the same probability")
+    missed = np.cumsum(positive[0])[:-1] / positive.sum()
+    cleared = np.cumsum(negative[0])[:-1] / negative.sum()
+    middle = (distinct[1:] + distinct[:-1]) / 2
+    best = np.flatnonzero(cleared - missed >= (cleared - missed).max() - _ROUNDING)
+    return float(middle[best[np.abs(middle[best] - 0.5).argmin()]])
+
+
 def sensitivity_at_specificity(
     is_positive: Mask, score: Scores, *, specificity: float
 ) -> float:
