@@ -34,6 +34,22 @@ def positive_classes(
     return tuple(name for name in classes if name in wanted)
 
 
+def early_sides(
+    classes: tuple[str, ...], positive: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return the negative classes and the mildest positive one: the early endpoint.
+
+    None where the endpoint itself asks that.
+
+    >>> early_sides(("none", "very mild", "mild"), ("very mild", "mild"))
+    ('none', 'very mild')
+    """
+    if len(positive) < 2:
+        return None
+    mildest = next(name for name in classes if name in positive)
+    return tuple(n for n in classes if n not in positive or n == mildest)
+
+
 def endpoint_of(classes: tuple[str, ...], positive: tuple[str, ...]) -> dict[str, Any]:
     """Return the two sides of an endpoint, and the same in words.
 

@@ -6,7 +6,7 @@ Shapes: n rows, k classes, c of them with enough participants, b weightings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +18,8 @@ from vit_dementia.evaluation.intervals import People
 from vit_dementia.evaluation.predictions import Predictions
 
 FEWEST = 2  # participants of a class before anything is said about it
-THRESHOLD = 0.5  # a row is called positive when its score is above it
+THRESHOLD = 0.5  # a row is called positive when its score is above it, unless told
+Threshold = float | Float[np.ndarray, " n"]  # of all rows, or of each
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Rows:
     ordered: bool = True  # whether the classes are in order of severity
     fold: Shaped[np.ndarray, " n"] | None = None
     participants_known: bool = True  # if not, every row counts as somebody else's
+    threshold: Threshold = THRESHOLD
 
     @classmethod
     def of(
@@ -74,6 +76,44 @@ class Rows:
             participants_known=told.participants_known,
         )
 
+    def part(self, mine: Bool[np.ndarray, " n"]) -> Rows:
+        """Return some of the rows."""
+        own = np.ndim(self.threshold) > 0
+        return replace(
+            self,
+            label=self.label[mine],
+            probability=self.probability[mine],
+            predicted=self.predicted[mine],
+            participant=self.participant[mine],
+            num_scans=self.num_scans[mine],
+            fold=None if self.fold is None else self.fold[mine],
+            threshold=np.asarray(self.threshold)[mine] if own else self.threshold,
+        )
+
+    def among(self, names: Sequence[str]) -> Rows:
+        """Return the rows of some classes, as if there were no others.
+
+        Probabilities are those of the classes left, made to sum to 1; where all of
+        them are 0 they are equal.
+        """
+        columns = [self.classes.index(name) for name in names]
+        mine = np.isin(self.label, columns)
+        rows = self.part(mine)
+        left = rows.probability[:, columns]
+        total = left.sum(axis=1, keepdims=True)
+        shares = np.full_like(left, 1 / len(columns))
+        shares = np.divide(left, total, out=shares, where=total > 0)
+        place = np.zeros(len(self.classes), int)
+        place[columns] = np.arange(len(columns))
+        return replace(
+            rows,
+            classes=tuple(names),
+            label=place[rows.label],
+            probability=shares,
+            predicted=shares.argmax(axis=1),
+            positive=tuple(name for name in self.positive if name in names),
+        )
+
     @cached_property
     def is_positive(self) -> Bool[np.ndarray, " n"]:
         """Say which rows belong to a positive class."""
@@ -87,7 +127,7 @@ class Rows:
     @cached_property
     def flagged(self) -> Bool[np.ndarray, " n"]:
         """Say which rows are called positive."""
-        return self.score > THRESHOLD
+        return self.score > self.threshold
 
     @cached_property
     def enough(self) -> Int[np.ndarray, " c"]:

@@ -6,9 +6,14 @@
      "leak": null or the sentence that says who leaked and why it was allowed,
      "endpoint": {"positive": [...], "negative": [...], "words": "B or C against A"},
      "threshold": "...", "pooling": "...",
+     "prevalence": null or a share, "model_calibration": null or {...},
      "by_participant": {"n_participants", "n_images", "scores": {name: entry},
+                        "lines": {name: {"threshold", "chosen_on", "sensitivity":
+                                  entry, "specificity", "ppv", "npv"}},
+                        "sets": {"level", "calibrated_on", "coverage": entry,
+                                 "mean_size", "answered", "right_when_answered"},
                         "auroc_delong": entry, "auroc_pooled_over_folds": entry,
-                        "chance": {"p_value", "low", "high", "deals"},
+                        "chance": {"p_value", "low", "high", "deals", "histogram"},
                         "calibration": {"slope", "intercept", "error": entries},
                         "by_class": {class: {"n_participants", "n_images",
                                              "sensitivity": entry, "auroc": entry}},
@@ -17,6 +22,11 @@
      "floors": {name: {score name: entry}},
      "above_floor": {"auroc": {"floor": name, "difference": entry,
                                "verdict": "above the floor"}, ...},
+     "early": null or {"endpoint", "n_participants", "n_images", "scores", "floors",
+                       "above_floor"},
+     "subgroups": {"age": {group: {"n_participants", "scores" or "too_few", "gap"}}},
+     "folds": null or {"n_participants": {fold: n}, "scores": {name: {"each": {fold:
+               value}, "mean", "sd", "low", "high"}}},
      "warnings": [...],  # of scores that are too good to be true
      "disclaimer": "Research use only: ..."}
 
@@ -28,25 +38,35 @@ null where participants are not known; floors are then compared by image.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from vit_dementia import DISCLAIMER
-from vit_dementia.evaluation import intervals
-from vit_dementia.evaluation.above_floor import compare_with_floors
-from vit_dementia.evaluation.calibration import calibration_error
-from vit_dementia.evaluation.endpoint import endpoint_of, positive_classes
-from vit_dementia.evaluation.entries import Entry, entry, entry_of
-from vit_dementia.evaluation.measures import CALIBRATION, MEASURES, measures_of_class
-from vit_dementia.evaluation.metrics import UndefinedScoreError
-from vit_dementia.evaluation.permuted import permuted_labels
+from vit_dementia.errors import ConfigError
+from vit_dementia.evaluation.above_floor import COMPARED, compare_with_floors
+from vit_dementia.evaluation.calibrated import LEVEL
+from vit_dementia.evaluation.endpoint import (
+    early_sides,
+    endpoint_of,
+    positive_classes,
+)
+from vit_dementia.evaluation.entries import entry_of
+from vit_dementia.evaluation.lines import FIXED, HALF, Line
+from vit_dementia.evaluation.measures import MEASURES
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.evaluation.rows import THRESHOLD, Rows
+from vit_dementia.evaluation.section import section_of
+from vit_dementia.evaluation.spread import by_fold
+from vit_dementia.evaluation.subgroups import by_group, by_stage
 from vit_dementia.evaluation.too_good import too_good
 
 FORMAT = 1
+EARLY = (
+    *("auroc", "auprc", "sensitivity", "specificity"),
+    *("sensitivity_at_specificity_90", "accuracy", "balanced_accuracy"),
+)
 BY_IMAGE_ONLY = (
     "Scores are by image, and participants may stand on both sides: the data do not "
     "say whose an image is. Intervals take every image for another person's, so they "
@@ -61,6 +81,11 @@ def score(
     ordered: bool = True,
     fold_of: Mapping[str, object] | None = None,
     floors: Mapping[str, Predictions] | None = None,
+    lines: Mapping[str, Line] | None = None,
+    prevalence: float | None = None,
+    level: float = LEVEL,
+    groups: Mapping[str, Mapping[str, str]] | None = None,
+    calibration: Mapping[str, Any] | None = None,
     leak_note: str | None = None,
     train_accuracy: float | None = None,
     seed: int = 0,
@@ -74,13 +99,22 @@ def score(
         fold_of: the fold in which each participant (or, where participants are not
             known, each path) was scored; pairs are compared within a fold only.
         floors: predictions without a ViT for the same participants, by name.
+        lines: thresholds chosen on validation participants, by name; 0.5 always is one.
+        prevalence: share of people with the condition where the model would be used,
+            for PPV and NPV.
+        level: how often a prediction set is to hold the truth.
+        groups: of each participant (or, where participants are not known, each path)
+            by the name of what groups them: age, sex, site.
+        calibration: what is to be said of the scaling of these probabilities.
         leak_note: the sentence to repeat when the run was allowed to leak.
         train_accuracy: on the training images, to compare with; see ``too_good``.
         seed: of the resampling.
 
     Raises:
-        ConfigError: if ``positive`` names no class, or leaves none to tell apart.
+        ConfigError: if ``positive`` names no class, or leaves none to tell apart, or
+            a share is none.
     """
+    _check_shares(prevalence=prevalence, level=level)
     sides = positive_classes(predictions.classes, positive)
     images = predictions.labeled()
     known = predictions.participants_known
@@ -90,7 +124,18 @@ def score(
     def rows_of(told: Predictions) -> Rows:
         return Rows.of(told, positive=sides, ordered=ordered, fold_of=fold_of)
 
+    def section(rows: Rows) -> dict[str, Any]:
+        return section_of(
+            rows,
+            known=known,
+            lines={HALF: FIXED, **(lines or {})},
+            prevalence=prevalence,
+            level=level,
+            seed=seed,
+        )
+
     unit = images if pooled is None else pooled
+    ours = rows_of(unit)
     rows_of_floor = {
         name: rows_of(_aligned(name, floor, unit))
         for name, floor in (floors or {}).items()
@@ -104,18 +149,19 @@ def score(
         "endpoint": endpoint_of(predictions.classes, sides),
         "threshold": f"positive when the probability is above {THRESHOLD}",
         "pooling": "mean probability over a participant's images",
-        "by_participant": None
-        if pooled is None
-        else _section(rows_of(pooled), known=known, seed=seed),
-        "by_session": _section(rows_of(sessions), known=known, seed=seed)
-        if sessions is not None
-        else None,
-        "by_image": _section(rows_of(images), known=known, seed=seed),
+        "prevalence": prevalence,
+        "model_calibration": calibration,
+        "by_participant": None if pooled is None else section(ours),
+        "by_session": None if sessions is None else section(rows_of(sessions)),
+        "by_image": section(rows_of(images)),
+        "early": _early(ours, rows_of_floor, known=known, seed=seed),
         "floors": {
             name: {key: entry_of(m, rows, seed=seed) for key, m in MEASURES.items()}
             for name, rows in rows_of_floor.items()
         },
-        "above_floor": compare_with_floors(rows_of(unit), rows_of_floor, seed=seed),
+        "above_floor": compare_with_floors(ours, rows_of_floor, seed=seed),
+        "subgroups": _subgroups(ours, unit, groups or {}, seed=seed),
+        "folds": by_fold(ours),
         "disclaimer": DISCLAIMER,
     }
     return metrics | {"warnings": too_good(metrics, train_accuracy=train_accuracy)}
@@ -146,70 +192,56 @@ def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:
     return chosen
 
 
-def _section(rows: Rows, *, known: bool, seed: int) -> dict[str, Any]:
-    """Return the scores of one unit, participants or images."""
-    everybody = np.ones(len(rows.label), bool)
-    section: dict[str, Any] = {
-        "n_participants": rows.people_of(everybody) if known else None,
-        "n_images": int(rows.num_scans.sum()),
-        "scores": {k: entry_of(m, rows, seed=seed) for k, m in MEASURES.items()},
-        "by_class": {
-            name: {
-                "n_participants": rows.people_by_class[index] if known else None,
-                "n_images": int(rows.num_scans[rows.label == index].sum()),
-            }
-            | {
-                key: entry_of(measure, rows, seed=seed)
-                for key, measure in measures_of_class(index).items()
-            }
-            for index, name in enumerate(rows.classes)
-        },
-        "confusion_matrix": rows.confusions(everybody[None] * 1.0)[0]
-        .astype(int)
-        .tolist(),
-    }
-    section["calibration"] = {
-        name: entry_of(measure, rows, seed=seed)
-        for name, measure in CALIBRATION.items()
-    } | {"error": _calibration_error(rows)}
-    auroc = MEASURES["auroc"]
-    if rows.one_row_each and known:
-        section["chance"] = _chance(rows, seed)
-    if rows.fold is not None:
-        together = replace(rows, fold=None)
-        section["auroc_pooled_over_folds"] = entry_of(auroc, together, seed=seed)
-    elif rows.one_row_each:
-        section["auroc_delong"] = entry(
-            lambda: auroc.value(rows),
-            lambda: intervals.delong_logit(rows.is_positive, rows.score),
-        )
-    return section
-
-
-def _calibration_error(rows: Rows) -> Entry:
-    if not len(rows.label):
-        return {"value": None, "undefined": "nothing to score: no labeled rows"}
-    return {
-        "value": calibration_error(rows.is_positive, rows.score),
-        "low": None,
-        "high": None,
-        "method": "no interval: drawing people again adds error of its own",
-    }
-
-
-def _chance(rows: Rows, seed: int) -> dict[str, Any] | None:
-    """Say what AUROC permuted labels give; null where AUROC is undefined."""
-    try:
-        null = permuted_labels(rows, seed=seed)
-    except UndefinedScoreError:
+def _early(
+    rows: Rows, floors: Mapping[str, Rows], *, known: bool, seed: int
+) -> dict[str, Any] | None:
+    """Return the scores of the mildest positive class against the negative ones."""
+    sides = early_sides(rows.classes, rows.positive) if rows.ordered else None
+    if sides is None:
         return None
-    low, high = np.quantile(null.aurocs, [0.025, 0.975])
+    mine = rows.among(sides)
+    of_floor = {name: floor.among(sides) for name, floor in floors.items()}
+    everybody = np.ones(len(mine.label), bool)
     return {
-        "p_value": null.p_value,
-        "low": float(low),
-        "high": float(high),
-        "deals": len(null.aurocs),
+        "endpoint": endpoint_of(mine.classes, mine.positive),
+        "n_participants": mine.people_of(everybody) if known else None,
+        "n_images": int(mine.num_scans.sum()),
+        "scores": {key: entry_of(MEASURES[key], mine, seed=seed) for key in EARLY},
+        "floors": {
+            name: {key: entry_of(MEASURES[key], floor, seed=seed) for key in COMPARED}
+            for name, floor in of_floor.items()
+        },
+        "above_floor": compare_with_floors(mine, of_floor, seed=seed),
     }
+
+
+def _subgroups(
+    rows: Rows,
+    unit: Predictions,
+    groups: Mapping[str, Mapping[str, str]],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the scores of each group, for all that people can be grouped by."""
+    ids = unit.table["participant_id" if "num_scans" in unit.table else "path"]
+    found: dict[str, Any] = {}
+    for name, group_of in groups.items():
+        group: Shaped[np.ndarray, " n"] = np.array(
+            [group_of.get(who, UNKNOWN) for who in ids], dtype=str
+        )
+        if len(set(group.tolist()) - {UNKNOWN}) > 1:
+            found[name] = by_group(rows, group, seed=seed)
+    return found | {"stage": by_stage(rows, seed=seed)}
+
+
+def _check_shares(**shares: float | None) -> None:
+    faults = [
+        f"{name}: found {share}; a number between 0 and 1 is needed"
+        for name, share in shares.items()
+        if share is not None and not 0 < share < 1
+    ]
+    if faults:
+        raise ConfigError.of(faults)
 
 
 def _notes(

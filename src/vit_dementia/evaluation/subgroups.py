@@ -9,7 +9,6 @@ Shapes: n rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +18,7 @@ from jaxtyping import Bool, Float, Shaped
 from vit_dementia.evaluation import intervals
 from vit_dementia.evaluation.entries import Entry, entry, entry_of
 from vit_dementia.evaluation.intervals import Interval
-from vit_dementia.evaluation.measures import MEASURES
+from vit_dementia.evaluation.measures import MEASURES, Measure
 from vit_dementia.evaluation.predictions import UNKNOWN
 from vit_dementia.evaluation.rows import Rows
 
@@ -54,7 +53,7 @@ def by_group(
     """Return for each group its number of participants and its scores.
 
     A group that is too small has ``"too_few"`` with the reason instead of scores. Every
-    other group's ``"gap"`` is its AUROC less that of the largest group.
+    other group's ``"gap"`` is each of its scores less that of the largest group.
     """
     names = np.unique(group).tolist()
     mine = {name: group == name for name in names}
@@ -68,14 +67,14 @@ def by_group(
         if reasons[name] is not None:
             found[str(name)]["too_few"] = reasons[name]
             continue
-        part = _part(rows, mine[name])
+        part = rows.part(mine[name])
         found[str(name)]["scores"] = {
             key: entry_of(MEASURES[key], part, seed=seed) for key in SCORES
         }
         if largest is not None and name != largest:
-            found[str(name)]["gap"] = {
-                "to": str(largest),
-                "auroc": _gap(part, _part(rows, mine[largest]), seed),
+            other = rows.part(mine[largest])
+            found[str(name)]["gap"] = {"to": str(largest)} | {
+                key: _gap(MEASURES[key], part, other, seed) for key in SCORES
             }
     return found
 
@@ -94,33 +93,38 @@ def _too_few(rows: Rows, mine: Bool[np.ndarray, " n"]) -> str | None:
     return None
 
 
-def _part(rows: Rows, mine: Bool[np.ndarray, " n"]) -> Rows:
-    return replace(
-        rows,
-        label=rows.label[mine],
-        probability=rows.probability[mine],
-        predicted=rows.predicted[mine],
-        participant=rows.participant[mine],
-        num_scans=rows.num_scans[mine],
-        fold=None if rows.fold is None else rows.fold[mine],
-    )
+def by_stage(rows: Rows, *, seed: int) -> dict[str, dict[str, Any]]:
+    """Return for each class how many are found, or, of a negative one, cleared."""
+    found: dict[str, dict[str, Any]] = {}
+    for index, name in enumerate(rows.classes):
+        mine = rows.label == index
+        people = rows.people_of(mine)
+        found[name] = {"n_participants": people}
+        if people < FEWEST_OF_A_SIDE:
+            found[name]["too_few"] = (
+                f"too few to say: {people} participants, {FEWEST_OF_A_SIDE} are needed"
+            )
+            continue
+        side = "sensitivity" if name in rows.positive else "specificity"
+        part = rows.part(mine)
+        found[name]["scores"] = {side: entry_of(MEASURES[side], part, seed=seed)}
+    return found
 
 
-def _gap(first: Rows, second: Rows, seed: int) -> Entry:
-    """Return the difference of AUROCs of two groups, drawn independently."""
-    auroc = MEASURES["auroc"]
+def _gap(measure: Measure, first: Rows, second: Rows, seed: int) -> Entry:
+    """Return the difference of a score of two groups, drawn independently."""
 
     def interval() -> Interval:
         drawn = [
             intervals.bootstrap(
-                auroc.kernel(rows), auroc.people(rows), seed=seed + place
+                measure.kernel(rows), measure.people(rows), seed=seed + place
             )
             for place, rows in enumerate((first, second))
         ]
         found = intervals.percentile(drawn[0] - drawn[1])
-        return Interval(found.low, found.high, auroc.drawing(first, found))
+        return Interval(found.low, found.high, measure.drawing(first, found))
 
     def value() -> float:
-        return auroc.value(first) - auroc.value(second)
+        return measure.value(first) - measure.value(second)
 
     return entry(value, interval)

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation import metrics
 from vit_dementia.evaluation.folds import auroc_within_folds
-from vit_dementia.evaluation.operating import sensitivity_at_specificity
+from vit_dementia.evaluation.lines import Line
+from vit_dementia.evaluation.operating import (
+    predictive_values,
+    sensitivity_at_specificity,
+)
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import BY_IMAGE_ONLY, score
 
@@ -80,6 +84,7 @@ def test_every_score_equals_the_function_of_its_name():
             "macro_auroc": metrics.macro_auroc(label, probability),
             "matthews_correlation": metrics.matthews_correlation(label, predicted),
             "quadratic_kappa": metrics.quadratic_kappa(label, predicted, num_classes=3),
+            "stage_error": metrics.stage_error(label, predicted),
             "log_loss": metrics.log_loss(label, probability),
             "brier": metrics.brier(label, probability),
         }
@@ -306,6 +311,109 @@ def test_chance_and_calibration_stand_beside_the_scores():
     assert blind["calibration"]["slope"]["value"] < 0.6  # sure of nothing it knows
     assert 0 <= skilled["calibration"]["error"]["value"] < 1
     assert score(predictions_of([0, 0, 1]))["by_participant"]["chance"] is None
+
+
+def test_the_early_endpoint_stands_beside_any_dementia():
+    told = predictions_of(THIRDS)
+    floor = predictions_of(THIRDS, skill=0, seed=1)
+    report = score(told, floors={"chance": floor})
+    early = report["early"]
+    assert report["endpoint"]["words"] == "very mild or mild against CN"
+    assert early["endpoint"]["words"] == "very mild against CN"
+    assert early["n_participants"] == 40
+    pooled = told.by_participant()
+    mine = pooled.labels < 2
+    share = pooled.probabilities[mine, 1] / pooled.probabilities[mine, :2].sum(axis=1)
+    assert early["scores"]["auroc"]["value"] == pytest.approx(
+        metrics.auroc(pooled.labels[mine] == 1, share)
+    )
+    assert early["above_floor"]["auroc"]["floor"] == "chance"
+    assert score(told, positive=["mild"])["early"] is None  # asked already
+    assert score(told, ordered=False)["early"] is None  # nothing is milder
+
+
+def test_ppv_and_npv_are_those_of_a_stated_prevalence():
+    told = predictions_of(THIRDS)
+    assert "ppv" not in score(told)["by_participant"]["lines"]["half"]
+    report = score(told, prevalence=0.1)
+    half = report["by_participant"]["lines"]["half"]
+    expected = predictive_values(
+        half["sensitivity"]["value"], half["specificity"]["value"], prevalence=0.1
+    )
+    assert (half["ppv"]["value"], half["npv"]["value"]) == pytest.approx(expected)
+    assert half["ppv"]["low"] < expected[0] < half["ppv"]["high"]
+    for wrong in (0.0, 1.0, 7.0):
+        with pytest.raises(ConfigError, match="between 0 and 1"):
+            score(told, prevalence=wrong)
+
+
+def test_certain_predictive_values_are_not_called_certain():
+    report = score(predictions_of(THIRDS[:30], skill=50), prevalence=0.1)
+    ppv = report["by_participant"]["lines"]["half"]["ppv"]
+    assert ppv["value"] == 1
+    assert ppv["low"] < 0.5  # ten cleared people leave room for many false alarms
+    assert "both intervals" in ppv["method"]
+
+
+def test_thresholds_chosen_elsewhere_are_used_for_all_or_by_fold():
+    told = predictions_of(THIRDS)
+    people = told.by_participant()
+    risk, positive = 1 - people.probabilities[:, 0], people.labels > 0
+    line = Line(0.7, "validation")
+    found = score(told, lines={"balanced": line})["by_participant"]["lines"]
+    assert list(found) == ["half", "balanced"]
+    assert found["balanced"]["chosen_on"] == "validation"
+    assert found["balanced"]["sensitivity"]["value"] == pytest.approx(
+        metrics.sensitivity(positive, risk > 0.7)
+    )
+    fold_of = {f"sub-{i:03d}": i % 2 for i in range(60)}
+    each = {"0": 0.3, "1": 0.8}
+    report = score(told, lines={"balanced": Line(each, "validation")}, fold_of=fold_of)
+    own = np.where(np.arange(60) % 2 == 0, 0.3, 0.8)
+    assert report["by_participant"]["lines"]["balanced"]["specificity"][
+        "value"
+    ] == pytest.approx(metrics.specificity(positive, risk > own))
+    with pytest.raises(ValueError, match="of the folds"):
+        score(told, lines={"balanced": Line(each, "validation")})
+
+
+def test_folds_are_spread_out_beside_their_pool():
+    told = predictions_of(THIRDS)
+    assert score(told)["folds"] is None
+    fold_of = {f"sub-{i:03d}": i % 4 for i in range(60)}
+    found = score(told, fold_of=fold_of)["folds"]
+    assert found["n_participants"] == {"0": 15, "1": 15, "2": 15, "3": 15}
+    people = told.by_participant()
+    mine = np.arange(60) % 4 == 2
+    right = people.probabilities.argmax(axis=1) == people.labels
+    accuracy = found["scores"]["accuracy"]
+    assert accuracy["each"]["2"] == pytest.approx(right[mine].mean())
+    assert accuracy["mean"] == pytest.approx(right.mean())
+    assert accuracy["low"] <= accuracy["mean"] <= accuracy["high"]
+
+
+def test_participants_are_grouped_by_what_is_known_of_them():
+    told = predictions_of(np.arange(90) % 2, classes=("CN", "AD"))
+    sex = {f"sub-{i:03d}": "F" if i < 50 else "M" for i in range(90)}
+    site = {f"sub-{i:03d}": "one" for i in range(90)}
+    found = score(told, groups={"sex": sex, "site": site})["subgroups"]
+    assert set(found) == {"sex", "stage"}  # one site cannot be compared
+    assert found["sex"]["F"]["n_participants"] == 50
+    assert "auroc" in found["sex"]["M"]["gap"]
+    assert found["stage"]["AD"]["scores"]["sensitivity"]["value"] is not None
+    told.table["participant_id"] = "n/a"
+    path_sex = {path: "F" if i < 200 else "M" for i, path in enumerate(told.table.path)}
+    by_image = score(told, groups={"sex": path_sex})["subgroups"]
+    assert "F" in by_image["sex"]
+
+
+def test_prediction_sets_are_tested_on_people_they_were_not_calibrated_on():
+    found = score(predictions_of(THIRDS, skill=2))["by_participant"]["sets"]
+    assert found["level"] == 0.9
+    assert 0.8 <= found["coverage"]["value"] <= 1
+    assert found["right_when_answered"]["value"] > 0.8
+    few = score(predictions_of(THIRDS[:9]))["by_participant"]["sets"]
+    assert "cannot calibrate at this level: 90% needs 9" in few["undefined"]
 
 
 def test_scores_too_good_to_be_true_are_warned_of():
