@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vit_dementia.data.classes import UNKNOWN
+from vit_dementia.data.classes import UNKNOWN, is_unknown
 from vit_dementia.data.folders import list_folders
 from vit_dementia.data.images import PICTURE_SUFFIXES
 from vit_dementia.data.participants import identify
@@ -167,7 +167,9 @@ def _join(
             continue  # likewise, unless it was asked for
         table[name] = found[name]
     if "participant_source" not in cells and _GUESSED in source.header:
-        table["participant_source"] = "image-content"
+        sure = source.column(_GUESSED)
+        guessed = [not is_unknown(sure[row]) for row in rows]
+        table.loc[guessed, "participant_source"] = "image-content"
     if believe_labels:
         gathered.labels_named_in = str(path)
 

@@ -304,11 +304,11 @@ def test_a_table_of_people_told_by_their_images_says_so(paint, tmp_path) -> None
     table = write_table(
         tmp_path,
         "path\tparticipant_id\tslice\tconfidence\n"
-        "CN/1.png\tperson-0001\t1\t0.9\nAD/3.png\tperson-0002\t1\t0.9\n",
+        "CN/1.png\tperson-0001\t1\t0.9\nAD/3.png\tp2\tn/a\tn/a\n",
         name="who.tsv",
     )
     cohort = Cohort.from_path(tmp_path / "data", participants=table)
-    assert set(cohort.table["participant_source"]) == {"image-content"}
+    assert cohort.table["participant_source"].tolist() == ["table", "image-content"]
     assert cohort.participants_known
 
 
