@@ -13,6 +13,7 @@ from vit_dementia.workflows.report_checklists import checklists
 from vit_dementia.workflows.report_limits import cannot_claim
 from vit_dementia.workflows.report_people import NOT_PROVIDED
 from vit_dementia.workflows.report_picture import Picture
+from vit_dementia.workflows.report_probabilities import probabilities
 from vit_dementia.workflows.report_words import Metrics
 
 FORMAT = 1
@@ -55,12 +56,15 @@ def content_of(
         "audit": _audit(metrics, study),
         "floors": tables.floor_table(metrics),
         "floor_verdicts": words.floor_verdicts(metrics),
+        "early": tables.early_table(metrics),
         "scores": tables.score_table(metrics),
+        "lines": tables.line_table(metrics),
+        "folds": tables.fold_table(metrics),
         "score_notes": [
             *words.chance(metrics),
-            *words.calibration(metrics),
             *tables.score_notes(metrics),
         ],
+        "probabilities": probabilities(metrics),
         "methods": words.methods(metrics),
         "classes": tables.class_table(metrics),
         "subgroups": tables.subgroup_tables(metrics),

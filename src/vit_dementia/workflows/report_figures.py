@@ -29,7 +29,7 @@ def draw(
     history: Sequence[Mapping[str, Any]],
 ) -> list[Picture]:
     """Draw every figure that the data define."""
-    pictures = [_forest(metrics), _confusion(metrics)]
+    pictures = [_forest(metrics), _confusion(metrics), *_chance(metrics)]
     if metrics[f"by_{unit_of(metrics)}"]["scores"]["auroc"]["value"] is not None:
         pictures += draw_curves(metrics, rows, floors)
     if history:
@@ -93,6 +93,42 @@ def _rows_of_forest(
     axis.set_yticks(range(len(sources)), [short(who, 30) for who in sources])
     axis.set_ylim(len(sources) - 0.5, -0.6)  # the model on top
     axis.tick_params(axis="y", length=0)
+
+
+def _chance(metrics: Metrics) -> list[Picture]:
+    """Draw the AUROCs that labels dealt out anew give, and that of the model."""
+    section = metrics[f"by_{unit_of(metrics)}"]
+    chance, auroc = section.get("chance"), section["scores"]["auroc"]["value"]
+    if not chance or "histogram" not in chance or auroc is None:
+        return []
+    counts = chance["histogram"]
+    edges = np.linspace(0, 1, len(counts) + 1)
+    with styled(6.4, 2.2) as figure:
+        axis = figure.subplots()
+        axis.stairs(counts, edges, fill=True, color=QUIET, alpha=0.5)
+        axis.axvline(auroc, color=MODEL, linewidth=2)
+        axis.annotate(
+            f"this model {auroc:.2f}",
+            (auroc, 0.95 * max(counts)),
+            (-6 if auroc > 0.5 else 6, 0),
+            textcoords="offset points",
+            ha="right" if auroc > 0.5 else "left",
+            va="top",
+            color=MODEL,
+        )
+        axis.set(xlabel="AUROC with the labels dealt out anew", xlim=(0, 1), yticks=[])
+        axis.spines["left"].set_visible(False)
+        content = saved(figure)
+    return [
+        Picture(
+            "chance",
+            *content,
+            f"AUROCs of {chance['deals']:,} deals of the labels: 95 of 100 lie from "
+            f"{chance['low']:.2f} to {chance['high']:.2f}; the model's is {auroc:.2f}.",
+            f"What chance alone gives: AUROCs with the labels dealt out anew "
+            f"{chance['deals']:,} times among the same participants.",
+        )
+    ]
 
 
 def _confusion(metrics: Metrics) -> Picture:

@@ -36,7 +36,7 @@ def cannot_claim(metrics: Metrics) -> list[str]:
         "It is not shown that the model works at another site, on another scanner, or "
         "among other people than those who were scored here."
     )
-    claims += _floors(metrics)
+    claims += _floors(metrics) + _early(metrics)
     if unit == "participant":
         claims += _few_of_a_side(metrics, section) + _few_of_a_class(section)
     if "auroc_pooled_over_folds" in section:
@@ -62,6 +62,23 @@ def _floors(metrics: Metrics) -> list[str]:
         f"there it is {found['verdict']} ({found['floor']})."
         for name, found in verdicts.items()
         if found["verdict"] != ABOVE
+    ]
+
+
+def _early(metrics: Metrics) -> list[str]:
+    early = metrics.get("early")
+    if not early:
+        return []
+    asked = early["endpoint"]["words"]
+    if early["scores"]["auroc"]["value"] is None:
+        why = early["scores"]["auroc"]["undefined"]
+        return [f"Nothing is shown about early detection ({asked}): {why}."]
+    found = early["above_floor"].get("auroc")
+    if found is None or found["verdict"] == ABOVE:
+        return []
+    return [
+        f"Early detection ({asked}) is not shown: there its AUROC is "
+        f"{found['verdict']} ({found['floor']})."
     ]
 
 

@@ -83,6 +83,97 @@ def class_table(metrics: Metrics) -> list[dict[str, Any]]:
     ]
 
 
+def early_table(metrics: Metrics) -> dict[str, Any] | None:
+    """Return the scores of the mildest grade against none, beside the floors."""
+    early = metrics.get("early")
+    if not early:
+        return None
+    sources = {"this model": early["scores"], **early["floors"]}
+    return {
+        "endpoint": early["endpoint"]["words"],
+        "participants": early["n_participants"],
+        "images": early["n_images"],
+        "columns": list(sources),
+        "rows": [
+            {
+                "name": title(key),
+                "cells": [
+                    number(scores[key]) if key in scores else ""
+                    for scores in sources.values()
+                ],
+            }
+            for key in early["scores"]
+        ],
+    }
+
+
+def line_table(metrics: Metrics) -> dict[str, Any] | None:
+    """Return sensitivity and specificity at each threshold fixed beforehand."""
+    lines = metrics[f"by_{unit_of(metrics)}"].get("lines")
+    if not lines:
+        return None
+    keys = ["sensitivity", "specificity"]
+    if metrics.get("prevalence") is not None:
+        keys += ["ppv", "npv"]
+    names = {"half": "0.5", "ppv": "PPV", "npv": "NPV"}
+    return {
+        "columns": [
+            "Threshold",
+            "Chosen on",
+            *(names.get(key, title(key)) for key in keys),
+        ],
+        "rows": [
+            {
+                "name": names.get(name, name.replace("_", " ")),
+                "cells": [
+                    _threshold(line["threshold"]),
+                    line["chosen_on"],
+                    *(number(line[key]) for key in keys),
+                ],
+            }
+            for name, line in lines.items()
+        ],
+        "prevalence": metrics.get("prevalence"),
+    }
+
+
+def _threshold(value: float | Mapping[str, float]) -> str:
+    """Say a threshold, or the range of those of the folds.
+
+    >>> _threshold(0.5), _threshold({"0": 0.4, "1": 0.6})
+    ('0.50', '0.40 to 0.60, by fold')
+    """
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return f"{min(value.values()):.2f} to {max(value.values()):.2f}, by fold"
+
+
+def fold_table(metrics: Metrics) -> dict[str, Any] | None:
+    """Return the main scores fold by fold, with their spread."""
+    folds = metrics.get("folds")
+    if not folds:
+        return None
+    keys = [key for key in ("auroc", *COMPARED[1:]) if key in folds["scores"]]
+    rows = []
+    for key in keys:
+        spread = folds["scores"][key]
+        cells = [_plain(value) for value in spread["each"].values()]
+        deviation = "" if spread["sd"] is None else f" ({spread['sd']:.2f})"
+        rows.append(
+            {"name": title(key), "cells": [*cells, _plain(spread["mean"]) + deviation]}
+        )
+    people = [f"{count:,}" for count in folds["n_participants"].values()]
+    rows.insert(0, {"name": "participants", "cells": [*people, ""]})
+    return {
+        "columns": [*(f"fold {name}" for name in folds["n_participants"]), "mean (SD)"],
+        "rows": rows,
+    }
+
+
+def _plain(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"
+
+
 def subgroup_tables(metrics: Metrics) -> list[dict[str, Any]]:
     """Return a table for each attribute that subgroups were made by."""
     return [

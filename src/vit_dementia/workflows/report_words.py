@@ -113,6 +113,7 @@ def summary(metrics: Metrics) -> list[str]:
         *_calls(metrics, section, unit),
         *_classes(section),
         *_floor(metrics, unit),
+        *_early(metrics, unit),
     ]
 
 
@@ -140,18 +141,6 @@ def chance(metrics: Metrics) -> list[str]:
     ]
 
 
-def calibration(metrics: Metrics) -> list[str]:
-    """Say whether probabilities mean what they say."""
-    found = metrics[f"by_{unit_of(metrics)}"]["calibration"]
-    if found["slope"]["value"] is None:
-        return [f"Calibration is undefined: {found['slope']['undefined']}."]
-    return [
-        f"Calibration: slope {number(found['slope'])}, 1 is best and below it "
-        f"probabilities are too extreme; intercept {number(found['intercept'])}, 0 is "
-        f"best; error {figure(found['error']['value'])} (debiased, 0 is best)."
-    ]
-
-
 def methods(metrics: Metrics) -> list[str]:
     """Return how the intervals were found, or why there is none, each way once."""
     unit = unit_of(metrics)
@@ -160,6 +149,22 @@ def methods(metrics: Metrics) -> list[str]:
         if entry["value"] is not None:
             ways.setdefault(entry["method"], []).append(title(name))
     return [f"{way}: {', '.join(names)}" for way, names in ways.items()]
+
+
+def _early(metrics: Metrics, unit: str) -> list[str]:
+    """Say how the mildest grade is told from none: what early detection means."""
+    early = metrics.get("early")
+    if not early:
+        return []
+    people = early[f"n_{unit}s"]
+    said = (
+        f"The early question, {early['endpoint']['words']} ({count(people, unit)}), it "
+        f"answers with an AUROC of {spoken(early['scores']['auroc'])}"
+    )
+    found = early["above_floor"].get("auroc")
+    if found is not None:
+        said += f", which is {found['verdict']} ({found['floor']})"
+    return [f"{said}."]
 
 
 def figure(value: float) -> str:
