@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("vit-dementia")
-LONGEST_WAIT = 0.7  # seconds, the best of five
+LONGEST_WAIT = 0.7  # seconds on the clock, the best start of TRIES
+TRIES = 10  # neighbors make a busy machine wait; they do not always
 
 
 def test_help_answers_at_once() -> None:
     waits = []
-    while len(waits) < 5 and min(waits, default=LONGEST_WAIT) >= LONGEST_WAIT:
-        before = os.times()
+    while len(waits) < TRIES and min(waits, default=LONGEST_WAIT) >= LONGEST_WAIT:
+        before = time.perf_counter()
         help_page = subprocess.run(
             [COMMAND, "--help"], capture_output=True, text=True, check=True
         )
-        after = os.times()
-        # The child's own time: on a busy machine the clock measures the neighbors.
-        waits.append(
-            after.children_user
-            + after.children_system
-            - before.children_user
-            - before.children_system
-        )
+        waits.append(time.perf_counter() - before)
         assert "train" in help_page.stdout
     assert min(waits) < LONGEST_WAIT
 
