@@ -173,6 +173,9 @@ class TrainConfig:
     the loss; or draw rare classes more often"""
     freeze: Annotated[str, _short("--freeze")] = "none"
     """what stays as loaded: none, backbone, or N-blocks (the first N)"""
+    lora_rank: Annotated[int, _short("--lora-rank")] = 0
+    """rank of what alone learns beside the loaded weights of each attention's queries
+    and values, with the head (LoRA); merged into them when saved; 0: all learns"""
     early_stopping: int = 0
     """epochs without a better validation score before training stops; 0: never"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -210,6 +213,13 @@ class TrainConfig:
                 self.freeze,
                 re.fullmatch(r"none|backbone|\d+-blocks", self.freeze) is not None,
                 "none, backbone, or N-blocks such as 6-blocks",
+            ),
+            ("lora_rank", self.lora_rank, self.lora_rank >= 0, "0 or more"),
+            (
+                "freeze",
+                self.freeze,
+                not self.lora_rank or self.freeze == "none",
+                "none beside lora_rank, which freezes by itself",
             ),
         )
 

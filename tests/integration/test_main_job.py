@@ -140,6 +140,39 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(
     assert changed == {"head.weight", "head.bias"}
 
 
+def test_a_low_rank_change_is_merged_into_what_is_written(
+    cohort_folder, command, tmp_path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    command("train", cohort_folder, *TINY, "--epochs=1", "--out", first)
+    command(
+        "train", cohort_folder, "--init", first, "--epochs=2", "--lora-rank=2",
+        "--data.val=0", "--learning-rate=0.01", "--device=cpu", "--out", second,
+    )  # fmt: skip
+    before = read_model_folder(first).network.state_dict()
+    after = read_model_folder(second).network.state_dict()
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    qkv = [f"blocks.{i}.attn.qkv.weight" for i in range(2)]
+    assert changed == {*qkv, "head.weight", "head.bias"}
+    for name in qkv:
+        old, new = before[name].chunk(3), after[name].chunk(3)
+        same = [torch.equal(a, b) for a, b in zip(old, new, strict=True)]
+        assert same == [False, True, False]
+    command("evaluate", second)
+    metrics = json.loads((second / "evaluation/test/metrics.json").read_text())
+    assert metrics["by_participant"]["n_participants"] > 0
+    command("convert", second, tmp_path / "timm", "--format=timm")
+
+    newest = sorted((second / "checkpoints").glob("step-*"))[-2:]
+    for file in newest:  # as if the second epoch had been interrupted
+        file.unlink()
+    shutil.rmtree(second / "model")
+    command("train", "--resume", second)
+    again = read_model_folder(second).network.state_dict()
+    assert all(torch.equal(again[name], after[name]) for name in after)
+
+
 def test_cross_validation_scores_everybody_once_and_resumes_to_the_same(
     cohort_folder, command, tmp_path
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_setting_changes_the_model(
 def test_every_setting_of_training_is_tried_above_or_by_name_elsewhere() -> None:
     elsewhere = {
         "model", "init", "device", "fold", "allow_leakage",  # test_main_job
+        "train.lora_rank",  # test_main_job
         "vit.patch_size", "vit.embed_dim", "vit.depth", "vit.num_heads", "vit.mlp_dim",
         "data.fit", "train.early_stopping", "train.precision", "train.watch_test",
         "train.checkpoint_minutes",  # test_resume

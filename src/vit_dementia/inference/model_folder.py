@@ -1,7 +1,8 @@
 """The folder needed to predict: weights, what they are, and how scans are prepared.
 
 ``model.safetensors`` and ``config.json`` are written and checked by
-``models.weights.native``; beside them stand ``preprocessing.json`` and a model card.
+``models.weights.native``; beside them stand ``preprocessing.json``, a model card and,
+once the training is over, ``calibration.json`` (see ``evaluation.calibrated``).
 None of them holds a path or a participant.
 """
 
@@ -17,12 +18,15 @@ from typing import Any
 
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.errors import CheckpointError
+from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.models.lora import merged_state
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import native
 from vit_dementia.preparation.slices import SlicePreprocessing
 
 PREPROCESSING = "preprocessing.json"
+CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class SavedModel:
         ordered: the classes are in order of severity.
         preprocessing: what makes a scan its input.
         facts: what is known of its training, such as ``leakage`` and ``seed``.
+        calibration: how its probabilities are mended and read.
         sha256: of the weights; names the model in every answer.
     """
 
@@ -43,6 +48,7 @@ class SavedModel:
     ordered: bool
     preprocessing: SlicePreprocessing
     facts: dict[str, Any]
+    calibration: Calibration
     sha256: str
 
 
@@ -59,7 +65,7 @@ def write_model_folder(
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         native.save(
-            network.state_dict(),
+            merged_state(network),
             network.architecture,
             classes,
             aside,
@@ -88,14 +94,47 @@ def read_model_folder(path: Path) -> SavedModel:
     settings = read_json(folder / PREPROCESSING, CheckpointError)
     assert weights.classes is not None  # native.read needs a name for each output
     training = dict(config.get("training", {}))
+    calibration = _read_calibration(folder, weights.classes, config["sha256"])
     return SavedModel(
         network=weights.build().eval(),
         classes=weights.classes,
         ordered=bool(training.pop("ordered", False)),
         preprocessing=SlicePreprocessing.from_dict(settings),
         facts=training,
+        calibration=calibration,
         sha256=config["sha256"],
     )
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write ``calibration.json`` into a model folder, or the one of a run."""
+    folder = find_model_folder(path)
+    config = read_json(folder / native.CONFIG, CheckpointError)
+    write_json(folder / CALIBRATION, calibration.to_dict(model=config["sha256"]))
+
+
+def is_calibrated(path: Path) -> bool:
+    """Say whether a model folder, or the one of a run, has a ``calibration.json``."""
+    return (find_model_folder(path) / CALIBRATION).is_file()
+
+
+def _read_calibration(folder: Path, classes: Sequence[str], sha256: str) -> Calibration:
+    """Read ``calibration.json``; without one, nothing is mended.
+
+    Raises:
+        CheckpointError: if it is damaged or belongs to other weights.
+    """
+    path = folder / CALIBRATION
+    if not path.is_file():
+        return Calibration.none(tuple(classes), "the model was never calibrated")
+    told = read_json(path, CheckpointError)
+    calibration = Calibration.from_dict(told, where=str(path))
+    if told.get("model") != sha256 or calibration.classes != tuple(classes):
+        raise CheckpointError(
+            f"{path}: belongs to other weights than {native.WEIGHTS} beside it; remove "
+            "it to predict without a calibration"
+        )
+    return calibration
 
 
 def find_model_folder(path: Path) -> Path:

@@ -68,7 +68,7 @@ def add_lora(
     rank: int = 8,
     alpha: float = 16.0,
     where: str = QV,
-    learn: Iterable[str] = ("head",),
+    learn: Iterable[str] = ("head", "head_dist"),
     generator: torch.Generator | None = None,
 ) -> int:
     """Freeze a network and let a low-rank change learn; return how many numbers learn.
@@ -78,13 +78,15 @@ def add_lora(
         rank: of each change.
         alpha: its scale.
         where: pattern of the dense layers; of ``qkv`` only q and v change.
-        learn: parts that learn as a whole, such as a new head.
+        learn: parts that learn as a whole, such as a new head; where there are none of
+            that name, nothing more learns.
         generator: source of the first weights.
     """
     model.requires_grad_(requires_grad=False)
-    for name in learn:
-        model.get_submodule(name).requires_grad_(requires_grad=True)
+    whole = set(learn)
     for name, module in list(model.named_modules()):
+        if name in whole:
+            module.requires_grad_(requires_grad=True)
         if isinstance(module, nn.Linear) and re.fullmatch(where, name):
             rows = None
             if name.endswith(".qkv"):
@@ -105,6 +107,29 @@ def merge_lora(model: nn.Module) -> None:
             module.base.weight.copy_(merged)
             _replace(model, name, module.base)
     model.requires_grad_(requires_grad=True)
+
+
+@torch.no_grad()
+def merged_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights that ``merge_lora`` would leave; the network stays as it is.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2))
+    >>> add_lora(model, rank=1, where="0")
+    4
+    >>> list(merged_state(model))
+    ['0.weight', '0.bias']
+    """
+    state = dict(model.state_dict())
+    changed = {n: m for n, m in model.named_modules() if isinstance(m, LoraLinear)}
+    for name, module in changed.items():
+        state[f"{name}.base.weight"] = module.base.weight + module.change()
+        del state[f"{name}.lora_a"], state[f"{name}.lora_b"]
+    return {
+        re.sub(r"\.base\.(weight|bias)$", r".\1", name)
+        if name.rpartition(".base.")[0] in changed
+        else name: value
+        for name, value in state.items()
+    }
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

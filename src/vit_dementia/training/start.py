@@ -10,6 +10,7 @@ import torch
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.model_folder import find_model_folder
+from vit_dementia.models.lora import add_lora
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import load_model, read_unnamed
@@ -44,6 +45,12 @@ def begin_model(
         CheckpointError: if the weights cannot be used.
     """
     if config.init == SCRATCH:
+        if config.train.lora_rank:
+            raise ConfigError(
+                f"train.lora_rank: found {config.train.lora_rank} beside --init"
+                " scratch; only loaded weights are worth keeping; name some, or leave"
+                " it out"
+            )
         described = architecture(
             config.model or DEFAULT_MODEL,
             config.vit,
@@ -62,7 +69,7 @@ def begin_model(
     # A file that names its classes is matched by name; one that does not is never
     # taken to mean ours, in our order.
     names = read_unnamed(source).classes
-    return load_model(
+    model = load_model(
         source,
         num_classes=len(classes),
         image_size=image_size,
@@ -70,6 +77,10 @@ def begin_model(
         classes=None if names is None else classes,
         vit=config.vit,
     )
+    if rank := config.train.lora_rank:
+        generator = torch.Generator().manual_seed(config.seed)
+        add_lora(model, rank=rank, alpha=2.0 * rank, generator=generator)
+    return model
 
 
 def _source(init: str) -> str | Path:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from vit_dementia.models.lora import add_lora, merge_lora
+from vit_dementia.models.lora import add_lora, merge_lora, merged_state
 
 
 def test_a_fresh_change_changes_nothing(small, images) -> None:
@@ -24,8 +24,12 @@ def test_only_the_change_and_the_head_learn_and_k_stays(small, images) -> None:
         optimizer.step()
     before = small().state_dict()
     trained = model(images)
+    beside = merged_state(model)
+    assert torch.equal(model(images), trained)
     merge_lora(model)
     after = model.state_dict()
+    assert list(beside) == list(after)
+    assert all(torch.equal(beside[name], after[name]) for name in after)
     assert after.keys() == before.keys()
     assert torch.equal(model(images), trained)  # merged exactly
     for name in before:
