@@ -1,0 +1,198 @@
+"""A cost model: how long a recipe takes on a cohort, from what is measured here.
+
+Hours are images times seconds an image; on other hardware, additions and
+multiplications over the rate of its matrix products and the share of it reached.
+
+Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from vit_dementia.benchmark.steps import random_slices, time_steps
+from vit_dementia.benchmark.timing import MIN_ROUNDS, finish_on, interleaved
+from vit_dementia.benchmark.work import count_cost
+from vit_dementia.config import RunConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.images import read_slice
+from vit_dementia.data.splits import roles
+from vit_dementia.errors import ScanError
+from vit_dementia.inference.compute import described, make_fabric
+from vit_dementia.inference.forward import BATCH_SIZE, logits_of
+from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.preparation.pack import commonest_size
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.training.material import make_split
+from vit_dementia.training.start import begin_model, patch_size_of
+
+_READ = 32  # files are enough to know how long one takes
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe costs.
+
+    Attributes:
+        num_files: read and prepared once.
+        num_train: slices that one epoch shows.
+        num_val: slices scored after each epoch.
+        gflops_training: of one image in a step.
+        gflops_forward: of one image that is only scored.
+        train_rate: images a second in training, loading and augmentation included.
+        forward_rate: images a second in scoring.
+        read_rate: files a second, one core.
+    """
+
+    where: str
+    num_files: int
+    num_train: int
+    num_val: int
+    epochs: int
+    folds: int
+    num_parameters: int
+    gflops_training: float
+    gflops_forward: float
+    train_rate: float
+    forward_rate: float
+    read_rate: float
+
+    @property
+    def hours(self) -> float:
+        """Return the hours of all folds on this machine.
+
+        >>> Plan("here", 0, 3600, 0, 2, 5, 1, 1.0, 1.0, 10.0, 10.0, 10.0).hours
+        1.0
+        """
+        epoch = self.num_train / self.train_rate + self.num_val / self.forward_rate
+        reading = self.num_files / self.read_rate
+        return (reading + self.folds * self.epochs * epoch) / _HOUR
+
+    @property
+    def petaflops(self) -> float:
+        """Return the additions and multiplications of all folds, in 10^15."""
+        epoch = (
+            self.num_train * self.gflops_training + self.num_val * self.gflops_forward
+        )
+        return self.folds * self.epochs * epoch / 1e6
+
+    def hours_at(self, tflops: float, *, share: float) -> float:
+        """Return the hours on hardware with this rate, if this share of it is reached.
+
+        >>> plan = Plan("here", 0, 10**6, 0, 36, 1, 1, 1000.0, 1.0, 1.0, 1.0, 1.0)
+        >>> plan.hours_at(100.0, share=0.5)
+        200.0
+        """
+        return self.petaflops / (tflops / 1e3 * share) / _HOUR
+
+    def sentences(self) -> list[str]:
+        """Say the model of the cost line by line."""
+        folds = f"{self.folds} folds, " if self.folds > 1 else ""
+        return [
+            f"{self.num_parameters:,} parameters; {self.gflops_training:.1f} GFLOP an "
+            f"image in training, {self.gflops_forward:.1f} in scoring",
+            f"here ({self.where}): {self.train_rate:.1f} images/s in training, "
+            f"{self.forward_rate:.1f} in scoring, {self.read_rate:.0f} files/s read",
+            f"{folds}{self.epochs} epochs of {self.num_train:,} slices, "
+            f"{self.num_val:,} scored after each: {self.petaflops:.3g} PFLOP, "
+            f"{self.hours:.2g} hours here",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return numbers and hours as one JSON value."""
+        return {
+            **dataclasses.asdict(self),
+            "hours": self.hours,
+            "petaflops": self.petaflops,
+        }
+
+
+def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Plan:
+    """Measure a few steps of the recipe here and return what the whole of it costs.
+
+    Args:
+        seconds: how long the counted steps last at least.
+    """
+    split = make_split(cohort, config)
+    role = roles(cohort, split.folds[config.fold])
+    size = config.data.image_size or commonest_size(
+        cohort, patch_size=patch_size_of(config)
+    )
+    preprocessing = SlicePreprocessing(
+        size=size, channels=config.data.channels, fit=config.data.fit
+    )
+    model = begin_model(config, classes=cohort.classes, image_size=size)
+    fabric = make_fabric(config.device, config.train.precision)
+    images = random_slices(4 * config.train.batch_size, (config.data.channels, *size))
+    training, forward = (
+        count_cost(_on_meta(model), _empty(images), what)
+        for what in ("training", "forward")
+    )
+    times = time_steps(model, images, config, fabric=fabric, seconds=seconds)
+    rows = np.arange(BATCH_SIZE) % len(images)
+
+    def score() -> None:
+        logits_of(model, images, rows, preprocessing, fabric)
+
+    scoring = interleaved(
+        {"": score},
+        seconds=seconds / MIN_ROUNDS,
+        finish=finish_on(fabric.device),
+    )
+    return Plan(
+        where=described(fabric),
+        num_files=len(cohort),
+        num_train=_num_shown(cohort, role == "train", config),
+        num_val=int(np.count_nonzero(role == "val")),
+        epochs=config.train.epochs,
+        folds=folds,
+        num_parameters=training.num_parameters,
+        gflops_training=training.flops / 1e9,
+        gflops_forward=forward.flops / 1e9,
+        train_rate=config.train.batch_size / float(np.median(times.total)),
+        forward_rate=BATCH_SIZE / float(np.median(scoring[""])),
+        read_rate=_read_rate(cohort.files(), preprocessing),
+    )
+
+
+def _num_shown(
+    cohort: Cohort, trains: np.ndarray[Any, np.dtype[np.bool_]], config: RunConfig
+) -> int:
+    """Return how many slices an epoch shows: some or all of each participant."""
+    unit = "participant" if cohort.participants_known else "image"
+    names = np.array(cohort.unit_ids(unit))[trains]
+    most = config.data.slices_per_participant or len(names)
+    return sum(min(number, most) for number in Counter(names.tolist()).values())
+
+
+def _on_meta(model: VisionTransformer) -> VisionTransformer:
+    """Return the network without numbers: what is counted costs nothing."""
+    with torch.device("meta"):
+        return VisionTransformer(model.architecture)
+
+
+def _empty(images: UInt8[np.ndarray, "n c h w"]) -> torch.Tensor:
+    return torch.empty(2, *images.shape[1:], device="meta")
+
+
+def _read_rate(files: list[Path], preprocessing: SlicePreprocessing) -> float:
+    """Return how many files a second are read and prepared; the bad ones count too."""
+    step = max(1, len(files) // _READ)
+    chosen = files[::step][:_READ]
+    start = time.perf_counter()
+    for file in chosen:
+        try:
+            preprocessing(read_slice(file, channels=preprocessing.channels))
+        except ScanError:
+            continue  # a training lists it; it took its time all the same
+    return len(chosen) / (time.perf_counter() - start)
