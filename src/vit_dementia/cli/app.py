@@ -30,6 +30,7 @@ VERBS = {
     "compare": "Compare runs on the same participants.",
     "predict": "Say what a model sees on new scans.",
     "convert": "Write weights in the layout of another library.",
+    "bench": "Time this network beside others; plan how long a recipe takes.",
     "data": "Make or download data.",
     "cache": "Decoded scans on this machine.",
 }
