@@ -19,6 +19,7 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.rows import Rows
 from vit_dementia.files import sha256_of, write_bytes, write_json, write_text
 from vit_dementia.workflows.report_answers import counted
+from vit_dementia.workflows.report_cards import data_card, model_card
 from vit_dementia.workflows.report_checklists import count_answered
 from vit_dementia.workflows.report_content import content_of
 from vit_dementia.workflows.report_examples import (
@@ -30,6 +31,7 @@ from vit_dementia.workflows.report_examples import (
 from vit_dementia.workflows.report_figures import draw
 from vit_dementia.workflows.report_people import NOT_PROVIDED
 from vit_dementia.workflows.report_picture import Picture
+from vit_dementia.workflows.report_study import OUT_OF_FOLD
 
 _HASHED = ("predictions.tsv", "predictions_participants.tsv", "metrics.json")
 
@@ -44,7 +46,7 @@ def write_report(
     fold_of: Mapping[str, object] | None = None,
     scans: Path | None = None,
 ) -> Path:
-    """Write ``report.html``, ``report.json`` and ``figures/``; return the page.
+    """Write ``report.html``, ``report.json``, ``figures/`` and cards; return the page.
 
     Args:
         folder: where to write; made if missing.
@@ -81,6 +83,11 @@ def write_report(
         },
     )
     write_json(folder / "report.json", content)
+    if study is not None:
+        write_text(folder / "data_card.md", data_card(content, study))
+        if study["scored"] != OUT_OF_FOLD:  # of several models none is passed on
+            card = model_card(content, metrics, study)
+            write_text(folder / "model_card.md", card)
     shown: list[str] = []
     if scans is not None:
         of_row = middle_scans(told, predictions)

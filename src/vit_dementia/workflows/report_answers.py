@@ -117,7 +117,7 @@ def _of_settings(study: Study) -> dict[str, str]:
         "brightness; the same lines prepare for training and prediction",
         "training": f"{of['train.epochs']} epochs, batches of {of['train.batch_size']},"
         f" {of['train.optimizer']}, learning rate {of['train.learning_rate']:g}; "
-        "see Settings",
+        "every setting stands in config.toml",
         "selection": "the epoch with the best balanced accuracy on validation"
         + (f": {kept}" if kept else ""),
         "imbalance": balance.get(of["train.balance"], "rare classes were drawn more"),

@@ -68,6 +68,12 @@ def study_of(
             {name: labels == name for name in cohort.classes},
             of_classes=False,
         ),
+        "identity": {
+            str(source): int(number)
+            for source, number in cohort.table["participant_source"]
+            .value_counts()
+            .items()
+        },
         "audit": _audit(run, models),
         "architecture": _architecture(models),
         "training": _training(models),
