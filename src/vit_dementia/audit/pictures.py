@@ -30,6 +30,7 @@ _FEW = 400  # below this many files other processes start later than we finish
 _MOST_IN_MEMORY = 2**28  # bytes of thumbnails; more lie in a file without a name
 _BORDER = 0.01  # width of the border as a share of the shorter side
 _NEAR = 5  # pixels of a thumbnail: grooves of the cortex open to the outside
+_FRAME = 4  # pixels of a thumbnail that may belong to a border
 _BRIGHT = 75  # percentile of the head: above it lies tissue, never fluid
 
 
@@ -220,8 +221,9 @@ def _facts(
     rows, columns = _content(height, width)
     near = ndimage.binary_dilation(mask, iterations=_NEAR)
     around = ~near[rows, columns]
-    around[[0, -1]] = False  # the border speaks for itself
-    around[:, [0, -1]] = False
+    frame = np.ones_like(around)  # the border speaks for itself
+    frame[_FRAME:-_FRAME, _FRAME:-_FRAME] = False
+    around &= ~frame
     outside = small[rows, columns][around]
     outline = asdict(outline_of(mask))
     return {

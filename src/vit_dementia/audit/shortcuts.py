@@ -71,11 +71,13 @@ def _kinds(*names: str) -> Columns:
     """Return a column of zeros and ones for each combination found, commonest first."""
 
     def columns(table: Table) -> Table:
-        combined = table[list(names)].astype(str).agg(" ".join, axis=1)
+        combined = table[names[0]].astype(str)
+        for name in names[1:]:
+            combined = combined + " " + table[name].astype(str)
         known = (table[list(names)] != UNKNOWN).all(axis=1)
         common = combined[known].value_counts().index[:_MOST_KINDS]
         found = {kind: (combined == kind).astype(np.float64) for kind in common}
-        kinds = pd.DataFrame(found, index=table.index)
+        kinds = pd.DataFrame(found or {UNKNOWN: np.nan}, index=table.index)
         if len(common) == 2:  # the second column would repeat the first
             kinds = kinds.iloc[:, :1]
         return kinds.where(known, np.nan)
