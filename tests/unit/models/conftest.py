@@ -24,10 +24,8 @@ SMALL = Architecture(
 )
 
 
-def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every weight another value, in float64, so that no two can be mistaken."""
+def _randomized(model: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    model.double().eval()
     with torch.no_grad():
         for value in model.state_dict().values():
             if value.is_floating_point():
@@ -36,12 +34,18 @@ def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 @pytest.fixture
+def randomized() -> Callable[..., nn.Module]:
+    """Return what gives every weight another value, so that no two can be mistaken."""
+    return _randomized
+
+
+@pytest.fixture
 def small() -> Callable[..., VisionTransformer]:
-    """Return a maker of small randomized networks; settings replace the defaults."""
+    """Return a maker of small networks, randomized, in float64 and in evaluation."""
 
     def make(seed: int = 0, **settings: object) -> VisionTransformer:
-        model = VisionTransformer(replace(SMALL, **settings))
-        randomized(model, seed)
+        model = VisionTransformer(replace(SMALL, **settings)).double().eval()
+        _randomized(model, seed)
         return model
 
     return make

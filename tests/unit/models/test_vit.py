@@ -22,16 +22,7 @@ TINY = Architecture(
 )
 
 
-def randomized(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every parameter other values, so that no two can be mistaken."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3, generator=generator)
-    return model
-
-
-def test_attention_equals_pytorchs_own() -> None:
+def test_attention_equals_pytorchs_own(randomized) -> None:
     ours = randomized(Attention(TINY))
     theirs = nn.MultiheadAttention(32, 4, batch_first=True)
     theirs.in_proj_weight.data = ours.qkv.weight.data
@@ -43,7 +34,7 @@ def test_attention_equals_pytorchs_own() -> None:
     torch.testing.assert_close(ours.weights(z), weights)
 
 
-def test_block_equals_pytorchs_own_encoder_layer() -> None:
+def test_block_equals_pytorchs_own_encoder_layer(randomized) -> None:
     ours = randomized(Block(TINY, 0)).double()
     theirs = nn.TransformerEncoderLayer(
         32,
@@ -99,7 +90,7 @@ def test_slices_and_volumes_go_through_the_same_code(image_size, patch_size, poo
     torch.testing.assert_close(model.forward_head(tokens), model(images))
 
 
-def test_patches_are_read_row_by_row_and_multiplied_by_one_matrix() -> None:
+def test_patches_are_read_row_by_row_and_multiplied_by_one_matrix(randomized) -> None:
     model = randomized(VisionTransformer(TINY)).double()
     image = torch.randn(1, 1, 32, 48, dtype=torch.float64)
     patch = image[0, :, 16:32, 0:16].flatten()  # second row, first column
@@ -108,7 +99,9 @@ def test_patches_are_read_row_by_row_and_multiplied_by_one_matrix() -> None:
     torch.testing.assert_close(model.patch_embed(image)[0, 3], expected)
 
 
-def test_attention_weights_are_those_of_the_forward_pass_and_rows_sum_to_one() -> None:
+def test_attention_weights_are_those_of_the_forward_pass_and_rows_sum_to_one(
+    randomized,
+) -> None:
     model = randomized(VisionTransformer(TINY)).eval()
     images = torch.randn(2, 1, 32, 48)
     weights = model.attention_weights(images)
@@ -152,7 +145,7 @@ def test_dropout_acts_in_the_papers_four_places_and_nowhere_else(monkeypatch) ->
     assert shares == [0.0]
 
 
-def test_nothing_drops_in_evaluation() -> None:
+def test_nothing_drops_in_evaluation(randomized) -> None:
     model = randomized(
         VisionTransformer(
             replace(TINY, dropout=0.5, attention_dropout=0.5, drop_path=0.5)

@@ -10,7 +10,7 @@ from torch import Tensor
 from vit_dementia.errors import CheckpointError
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.google import TOP_NAMES
-from vit_dementia.models.weights.names import refuse_inexpressible
+from vit_dementia.models.weights.names import PLAIN, refuse_inexpressible
 
 
 def to_google(
@@ -24,21 +24,15 @@ def to_google(
     refuse_inexpressible(
         architecture,
         "google",
-        activation="gelu_tanh",
-        layer_norm_eps=1e-6,
-        qkv_bias=True,
-        pooling=("cls", "mean"),
-        stem="patch",
-        positions="learned",
-        position_prefix=True,
-        distilled=False,
-        num_registers=0,
-        layer_scale=None,
-        qk_norm=False,
-        fc_norm=False,
-        locality=False,
-        logits_tanh=False,
-        axes=2,
+        PLAIN
+        | {
+            "activation": "gelu_tanh",
+            "layer_norm_eps": 1e-6,
+            "qkv_bias": True,
+            "pooling": ("cls", "mean"),
+            "positions": "learned",
+            "fc_norm": False,
+        },
     )
     if architecture.pooling == "mean" and architecture.class_token:
         raise CheckpointError(

@@ -16,6 +16,7 @@ from vit_dementia.files import replacing, write_json
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.names import (
+    PLAIN,
     refuse_inexpressible,
     renamed,
     reversed_names,
@@ -76,21 +77,13 @@ def to_historical(
     refuse_inexpressible(
         architecture,
         "historical",
-        layer_norm_eps=LAYER_NORM_EPS,
-        activation="gelu",
-        pooling="cls",
-        qkv_bias=True,
-        stem="patch",
-        positions=("learned", "sincos"),
-        position_prefix=True,
-        distilled=False,
-        num_registers=0,
-        layer_scale=None,
-        qk_norm=False,
-        pre_logits=0,
-        locality=False,
-        logits_tanh=False,
-        axes=2,
+        PLAIN
+        | {
+            "layer_norm_eps": LAYER_NORM_EPS,
+            "activation": "gelu",
+            "qkv_bias": True,
+            "pre_logits": 0,
+        },
     )
     return renamed(state, reversed_names(NAMES))
 

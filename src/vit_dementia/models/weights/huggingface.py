@@ -17,6 +17,7 @@ from vit_dementia.errors import CheckpointError
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.names import (
+    PLAIN,
     refuse_inexpressible,
     renamed,
     reversed_names,
@@ -187,22 +188,7 @@ def to_huggingface(
     Raises:
         CheckpointError: if that class cannot express the network.
     """
-    refuse_inexpressible(
-        architecture,
-        "huggingface",
-        pooling="cls",
-        stem="patch",
-        positions=("learned", "sincos"),
-        position_prefix=True,
-        distilled=False,
-        num_registers=0,
-        layer_scale=None,
-        qk_norm=False,
-        pre_logits=0,
-        locality=False,
-        logits_tanh=False,
-        axes=2,
-    )
+    refuse_inexpressible(architecture, "huggingface", PLAIN | {"pre_logits": 0})
     parts = {}
     for name, value in state.items():
         if match := re.fullmatch(r"(blocks\.\d+\.attn\.)qkv\.(weight|bias)", name):

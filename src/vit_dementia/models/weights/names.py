@@ -11,6 +11,21 @@ from vit_dementia.errors import CheckpointError
 from vit_dementia.models.description import Architecture
 
 SUFFIX = r"(\.weight|\.bias)?"
+# The network of the paper as most libraries have it, and no more.
+PLAIN: dict[str, object] = {
+    "axes": 2,
+    "activation": ("gelu", "gelu_tanh"),
+    "pooling": "cls",
+    "stem": "patch",
+    "positions": ("learned", "sincos"),
+    "position_prefix": True,
+    "distilled": False,
+    "num_registers": 0,
+    "layer_scale": None,
+    "qk_norm": False,
+    "locality": False,
+    "logits_tanh": False,
+}
 
 
 def renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
@@ -53,7 +68,7 @@ def reversed_names(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_inexpressible(
-    architecture: Architecture, layout: str, **only: object
+    architecture: Architecture, layout: str, only: Mapping[str, object]
 ) -> None:
     """Refuse a network that a layout has no words for, naming each feature.
 
@@ -61,18 +76,18 @@ def refuse_inexpressible(
         architecture: of the network to write.
         layout: its name, for the message.
         only: the one value (or a tuple of values) a field may have in this layout;
-            ``axes`` is the number of axes of an image.
+            ``axes`` is the number of axes of an image, and ``shape of images`` says
+            whether they are ``square`` or ``oblong``.
 
     Raises:
         CheckpointError: if a field has another value.
     """
+    sides = architecture.image_size
+    shape = "square" if len(set(sides)) == 1 else "oblong"
+    derived = {"axes": len(sides), "shape of images": shape}
     faults = []
     for name, allowed in only.items():
-        value = (
-            len(architecture.image_size)
-            if name == "axes"
-            else getattr(architecture, name)
-        )
+        value = derived[name] if name in derived else getattr(architecture, name)
         values = allowed if isinstance(allowed, tuple) else (allowed,)
         if value not in values:
             needed = " or ".join(repr(v) for v in values)

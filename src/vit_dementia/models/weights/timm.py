@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from vit_dementia.errors import CheckpointError
 from vit_dementia.models.weights.describe import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -66,16 +67,27 @@ def config_of(weights: Weights) -> dict[str, Any]:
         CheckpointError: if timm's class cannot express the network.
     """
     a = weights.architecture
+    if a.stem == "resnet":
+        raise CheckpointError(
+            "timm: cannot express this network: its stem is the paper's ResNet, whose"
+            " group norms add 1e-6 and whose kernels are standardized with 1e-5; timm's"
+            " add 1e-5 and 1e-8; choose another format, such as native"
+        )
+    gated = a.activation == "swiglu" and a.layer_scale is not None
     refuse_inexpressible(
         a,
         "timm",
-        layer_norm_eps=1e-6,
-        stem="patch",
-        distilled=False,
-        pre_logits=0,
-        locality=False,
-        logits_tanh=False,
-        axes=2,
+        {
+            "axes": 2,
+            # The one class of timm that gates cannot be told to scale no layer.
+            "activation": ("gelu", "gelu_tanh", *(["swiglu"] if gated else [])),
+            "layer_norm_eps": 1e-6,
+            "stem": "patch",
+            "distilled": False,
+            "pre_logits": 0,
+            "locality": False,
+            "logits_tanh": False,
+        },
     )
     arguments: dict[str, Any] = {
         "img_size": list(a.image_size),
@@ -85,7 +97,7 @@ def config_of(weights: Weights) -> dict[str, Any]:
         "depth": a.depth,
         "num_heads": a.num_heads,
         # timm takes the whole part of the product; the half guards against rounding.
-        "mlp_ratio": (a.mlp_dim + 0.5) / a.embed_dim,
+        "mlp_ratio": ((1 + gated) * a.mlp_dim + 0.5) / a.embed_dim,
         "global_pool": _POOLING[a.pooling],
         "fc_norm": a.fc_norm,
         "class_token": a.class_token,
@@ -95,10 +107,12 @@ def config_of(weights: Weights) -> dict[str, Any]:
         "qkv_bias": a.qkv_bias,
         "qk_norm": a.qk_norm,
         "init_values": a.layer_scale,
-        "act_layer": a.activation,
     }
-    config = {
-        "architecture": "vit_base_patch16_224",  # any plain one: all numbers are given
+    if not gated:
+        arguments["act_layer"] = a.activation
+    config: dict[str, Any] = {
+        # Any one of the kind: all numbers are given.
+        "architecture": "vit_giant_patch14_dinov2" if gated else "vit_base_patch16_224",
         "num_classes": a.num_classes,
         "num_features": a.embed_dim,
         "global_pool": _POOLING[a.pooling],

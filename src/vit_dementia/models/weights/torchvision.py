@@ -14,6 +14,7 @@ from vit_dementia.models.weights.describe import (
     described,
 )
 from vit_dementia.models.weights.names import (
+    PLAIN,
     refuse_inexpressible,
     renamed,
     reversed_names,
@@ -75,20 +76,14 @@ def to_torchvision(
     refuse_inexpressible(
         architecture,
         "torchvision",
-        layer_norm_eps=1e-6,
-        activation="gelu",
-        pooling="cls",
-        qkv_bias=True,
-        stem="patch",
-        positions=("learned", "sincos"),
-        position_prefix=True,
-        distilled=False,
-        num_registers=0,
-        layer_scale=None,
-        qk_norm=False,
-        locality=False,
-        logits_tanh=False,
-        axes=2,
+        PLAIN
+        | {
+            "shape of images": "square",
+            "channels": 3,
+            "layer_norm_eps": 1e-6,
+            "activation": "gelu",
+            "qkv_bias": True,
+        },
     )
     names = reversed_names(NAMES)
     return renamed(state, names | {"head": "heads"} if bare_head else names)

@@ -146,6 +146,13 @@ OURS = {
     "timm mean with token": {"pooling": "mean"},
     "timm map": {"pooling": "map", "mlp_dim": 96},  # timm's pooling widens by four
     "timm tanh, gray": {"activation": "gelu_tanh", "channels": 1},
+    "timm gated": {"activation": "swiglu", "layer_scale": 0.1},
+    "timm gated with registers": {
+        "activation": "swiglu",
+        "layer_scale": 0.1,
+        "num_registers": 4,
+        "position_prefix": False,
+    },
     "timm sincos": {"positions": "sincos"},
     "torchvision": {"image_size": (32, 32)},
 }
