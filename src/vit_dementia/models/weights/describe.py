@@ -241,8 +241,8 @@ def _places(
         return tuple(image_size), rows > num_patches or num_prefix == 0
     axes = len(token_size)
     for num_patches in (rows - num_prefix, rows):
-        side = round(num_patches ** (1 / axes))
-        if side > 0 and side**axes == num_patches:
+        side = round(max(num_patches, 1) ** (1 / axes))
+        if side**axes == num_patches:
             size = tuple(side * p for p in token_size)
             return size, rows > num_patches or num_prefix == 0
     raise CheckpointError(

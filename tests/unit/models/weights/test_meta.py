@@ -50,7 +50,9 @@ def backbone(*, rows: int, scales: tuple[str, str] | None = None):
     return w
 
 
-def reference(w, numpy_vit, *, scales=None, class_position=True, registers=None):
+def reference(
+    w, numpy_vit, *, scales=None, class_position=True, registers=None, normalized=True
+):
     a = {name: value.numpy() for name, value in w.items()}
     blocks = [numpy_vit.torch_block(a, i, HEADS, scales) for i in range(DEPTH)]
     kernel = a["patch_embed.proj.weight"].transpose(2, 3, 1, 0)
@@ -65,7 +67,9 @@ def reference(w, numpy_vit, *, scales=None, class_position=True, registers=None)
         if registers is not None:  # after the positions, behind the class token
             z = np.concatenate([z[:1], registers.numpy()[0], z[1:]])
         z, trace = numpy_vit.encode(z, blocks, 1e-6, numpy_vit.gelu)
-        tokens = numpy_vit.layer_norm(z, a["norm.weight"], a["norm.bias"], 1e-6)
+        tokens = z
+        if normalized:
+            tokens = numpy_vit.layer_norm(z, a["norm.weight"], a["norm.bias"], 1e-6)
         if "head.weight" in a:
             return tokens[0] @ a["head.weight"].T + a["head.bias"], tokens, trace
         return tokens[0], tokens, trace
@@ -158,17 +162,24 @@ def test_a_masked_autoencoder_loses_its_decoder(numpy_vit, tmp_path) -> None:
     assert (weights.layout, weights.rule) == ("mae", "bicubic")
 
 
-def test_a_fine_tuned_masked_autoencoder_averages_then_normalizes(tmp_path) -> None:
+def test_a_fine_tuned_masked_autoencoder_averages_then_normalizes(
+    numpy_vit, tmp_path
+) -> None:
     w = backbone(rows=10)
     w["fc_norm.weight"], w["fc_norm.bias"] = w.pop("norm.weight"), w.pop("norm.bias")
     w["head.weight"] = torch.randn(7, D, dtype=torch.float64)
-    w["head.bias"] = torch.zeros(7, dtype=torch.float64)
+    w["head.bias"] = torch.randn(7, dtype=torch.float64)
     torch.save({"model": w}, tmp_path / "a.pth")
-    model = load_model(tmp_path / "a.pth", vit=THREE).eval()
-    assert model.architecture.pooling == "mean"
-    z = model.forward_features(torch.randn(1, 3, 12, 12, dtype=torch.float64))
-    expected = model.head(model.fc_norm(z[:, 1:].mean(1)))
-    torch.testing.assert_close(model.forward_head(z), expected)
+    a = {name: value.numpy() for name, value in w.items()}
+    whole = reference(w, numpy_vit, normalized=False)
+
+    def forward(image):
+        _, tokens, trace = whole(image)
+        norm = a["fc_norm.weight"], a["fc_norm.bias"]
+        y = numpy_vit.layer_norm(tokens[1:].mean(axis=0), *norm, 1e-6)
+        return y @ a["head.weight"].T + a["head.bias"], tokens, trace
+
+    check(tmp_path / "a.pth", numpy_vit, forward)
     assert read_weights(tmp_path / "a.pth", num_heads=3).rule == "bicubic"
 
 
