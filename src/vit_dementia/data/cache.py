@@ -62,7 +62,7 @@ def pack(
         advance: called once a file, for a progress bar.
     """
     folder = cache or default_cache()
-    _make_private(folder)
+    make_private(folder)
     digests = Parallel(n_jobs=-1, prefer="threads")(
         delayed(_digest)(file) for file in files
     )
@@ -125,7 +125,7 @@ def _digest(file: Path) -> str:
         return f"unreadable {error.errno}"
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make the folder, open to nobody but the user: it holds people's scans."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
