@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vit_dementia import DISCLAIMER
 from vit_dementia.data.images import read_slice
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.errors import ScanError
+from vit_dementia.evaluation.calibrated import NOT_SURE
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.compute import Device, Precision, make_fabric
 from vit_dementia.inference.forward import BATCH_SIZE, logits_of, softmax
@@ -33,7 +35,7 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``predict --json``, described in docs/reference."""
         results = [
-            _result(row, self.model.classes)
+            _result(row, self.model.classes, self._early[row["path"]])
             for row in self.predictions.table.to_dict("records")
         ]
         results += [
@@ -54,6 +56,7 @@ class Answer:
                 "sha256": self.model.sha256,
                 "classes": list(self.model.classes),
                 "allow_leakage": self.model.facts.get("allow_leakage", ""),
+                "calibration": self.model.calibration.to_dict(model=self.model.sha256),
             },
             "results": results,
             "participants": self._participants(),
@@ -62,41 +65,78 @@ class Answer:
 
     def write(self, folder: Path) -> None:
         """Write the tables of predictions by scan and by participant."""
-        self.predictions.write(folder / "predictions.tsv")
-        known = self._known()
-        if len(known.table):
-            known.by_participant().write(folder / "predictions_participants.tsv")
+        told = self.predictions
+        told.table["abstained"] = [
+            self._early[path] == NOT_SURE for path in told.table.path
+        ]
+        told.write(folder / "predictions.tsv")
+        people = self._pooled
+        if people is not None:
+            people.write(folder / "predictions_participants.tsv")
 
     def _known(self) -> Predictions:
         """Return the rows whose participant is known."""
         table = self.predictions.table
         return self.predictions.where((table.participant_id != UNKNOWN).to_numpy())
 
-    def _participants(self) -> list[dict[str, Any]]:
+    @cached_property
+    def _pooled(self) -> Predictions | None:
         """Pool the scans whose participant is known by mean probability."""
         known = self._known()
         if not len(known.table):
+            return None
+        people = known.by_participant()
+        early = self.model.calibration.answers(people.probabilities)
+        people.table["abstained"] = [answer == NOT_SURE for answer in early]
+        return people
+
+    @cached_property
+    def _early(self) -> dict[str, str | None]:
+        """Say for each path yes, no, not sure or nothing: of all its person's scans."""
+        table, answers = self.predictions.table, self.model.calibration.answers
+        alone = answers(self.predictions.probabilities)
+        early = dict(zip(table.path, alone, strict=True))
+        if self._pooled is not None:
+            people = self._pooled
+            told = zip(
+                people.table.participant_id, answers(people.probabilities), strict=True
+            )
+            of_person = dict(told)
+            for path, who in zip(table.path, table.participant_id, strict=True):
+                early[path] = of_person.get(who, early[path])
+        return early
+
+    def _participants(self) -> list[dict[str, Any]]:
+        """Say what stands in the answer for each participant who is known."""
+        if self._pooled is None:
             return []
+        early = self.model.calibration.answers(self._pooled.probabilities)
         return [
             {
                 "participant_id": row["participant_id"],
                 "num_scans": row["num_scans"],
                 "probabilities": _probabilities(row, self.model.classes),
                 "predicted": row["predicted"],
+                "abstained": row["abstained"],
+                "early": answer,
             }
-            for row in known.by_participant().table.to_dict("records")
+            for row, answer in zip(
+                self._pooled.table.to_dict("records"), early, strict=True
+            )
         ]
 
 
-def _result(row: dict[Any, Any], classes: Sequence[str]) -> dict[str, Any]:
+def _result(
+    row: dict[Any, Any], classes: Sequence[str], early: str | None
+) -> dict[str, Any]:
     known = row["participant_id"] != UNKNOWN
     return {
         "path": row["path"],
         "participant_id": row["participant_id"] if known else None,
         "probabilities": _probabilities(row, classes),
         "predicted": row["predicted"],
-        "abstained": row["abstained"],
-        "early": None,  # needs an operating point, which no model has yet
+        "abstained": early == NOT_SURE,
+        "early": early,
         "quality": {"verdict": "not assessed", "reasons": []},
     }
 
@@ -180,7 +220,7 @@ class Predictor:
             session_ids=[one.session_id for one in identities],
             paths=answered,
             labels=[UNKNOWN] * len(answered),
-            probabilities=softmax(stacked),
+            probabilities=self.model.calibration.scaling(softmax(stacked)),
         )
         return Answer(self.model, predictions, refused)
 

@@ -11,6 +11,7 @@ from vit_dementia.data.splits import Split
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.progress import Logged, Quiet, Watch
+from vit_dementia.training.calibrate import calibrate
 from vit_dementia.training.epochs import Training
 from vit_dementia.training.material import make_split, read_material
 from vit_dementia.training.optimizer import freeze
@@ -90,6 +91,7 @@ def _run(training: Training, folder: RunFolder) -> None:
     """Train, keeping every line that is said in the run's ``log.txt``."""
     watch = Logged(training.watch, folder.path / "log.txt")
     dataclasses.replace(training, watch=watch).run(folder)
+    calibrate(training.material, folder, training.fabric)
 
 
 def _prepare(

@@ -1,0 +1,44 @@
+"""What the finished model learns from its validation participants about its answers."""
+
+from __future__ import annotations
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from vit_dementia.evaluation.calibrated import Calibration
+from vit_dementia.inference.forward import logits_of, softmax
+from vit_dementia.inference.model_folder import (
+    SavedModel,
+    is_calibrated,
+    read_model_folder,
+    write_calibration,
+)
+from vit_dementia.inference.rows import predictions_of_rows
+from vit_dementia.training.material import Material
+from vit_dementia.training.run_folder import RunFolder
+
+
+def calibrate(material: Material, folder: RunFolder, fabric: Fabric) -> None:
+    """Write ``model/calibration.json``, unless it is there: a resumed run keeps it.
+
+    The validation participants chose the epoch, so they flatter a little; there is
+    nobody else, as the test part is for being scored once, at the end.
+    """
+    has_model = (folder.path / "model").is_dir()  # none before the first epoch
+    if has_model and not is_calibrated(folder.path):
+        model = read_model_folder(folder.path)
+        write_calibration(folder.path, _fitted(model, material, fabric))
+
+
+def _fitted(model: SavedModel, material: Material, fabric: Fabric) -> Calibration:
+    rows = material.rows("val")
+    if not len(rows):
+        return Calibration.none(model.classes, "no validation part")
+    if material.leak:
+        return Calibration.none(model.classes, "the parts of the split leak")
+    network = fabric.setup_module(model.network)
+    logits = logits_of(network, material.images, rows, model.preprocessing, fabric)
+    if not np.isfinite(logits).all():
+        return Calibration.none(model.classes, "its answers are no finite numbers")
+    told = predictions_of_rows(material.cohort, rows, softmax(logits))
+    return Calibration.fit(told, positive=model.classes[1:])
