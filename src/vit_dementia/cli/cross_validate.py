@@ -18,6 +18,7 @@ from vit_dementia.cli.scores import tell_scores
 from vit_dementia.cli.terminal import watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
+from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.workflows.report_options import ReportOptions
 
 
@@ -26,12 +27,15 @@ def cross_validate(
     /,
     *,
     folds: int = 5,
+    repeats: int = 1,
     config: Annotated[RunConfig, Parameter(name="*")] = RunConfig(),
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
     report: Annotated[ReportOptions, Parameter(name="*")] = ReportOptions(),
     recipe: str | None = None,  # noqa: ARG001  # app.py reads it before the flags
     split: Path | None = None,
     positive: str | None = None,
+    prevalence: float | None = None,
+    level: float = LEVEL,
     out: Path | None = None,
     resume: Path | None = None,
     cache: Path | None = None,
@@ -44,9 +48,12 @@ def cross_validate(
     Args:
         data: folders of images per class, or a table of them.
         folds: how many, if no split file is given.
+        repeats: how often all folds are drawn anew, if no split file is given.
         recipe: name or TOML file of settings that lie between defaults and flags.
         split: split file with the folds, read and verified.
         positive: classes to tell from the others: A,B [default: all but the first].
+        prevalence: share of people with the condition in use, for PPV and NPV.
+        level: how often a prediction set is to hold the truth.
         out: new folder [default: runs/TIME-cross-validate].
         resume: go on with this cross-validation where it stopped.
         cache: folder for decoded scans [default: the user's cache folder].
@@ -64,6 +71,8 @@ def cross_validate(
             resume,
             cohort=scans,
             positive=names_in(positive),
+            prevalence=prevalence,
+            level=level,
             cache=cache,
             options=report,
             watch=watch,
@@ -76,8 +85,11 @@ def cross_validate(
             config,
             out=new_folder(out, "cross-validate"),
             folds=folds,
+            repeats=repeats,
             split=None if split is None else Split.read(split, scans),
             positive=names_in(positive),
+            prevalence=prevalence,
+            level=level,
             cache=cache,
             options=report,
             watch=watch,

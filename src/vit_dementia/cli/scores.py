@@ -29,6 +29,16 @@ def tell_scores(folder: Path, *, as_json: bool) -> None:
         say(f"  floor: {name}: auroc {_entry(scores['auroc'])}")
     for name, verdict in metrics["above_floor"].items():
         say(f"  {name} is {verdict['verdict']}")
+    if early := metrics["early"]:
+        say(
+            f"  early, {early['endpoint']['words']}: auroc "
+            f"{_entry(early['scores']['auroc'])}"
+            + "".join(
+                f", {verdict['verdict']}"
+                for name, verdict in early["above_floor"].items()
+                if name == "auroc"
+            )
+        )
     for note in metrics["notes"]:
         say(f"note: {note}")
     say(f"report: {folder / 'report.html'}")
@@ -41,5 +51,5 @@ def _entry(entry: dict[str, Any]) -> str:
     if entry["value"] is None:
         return f"undefined: {entry['undefined']}"
     if entry["low"] is None:
-        return f"{entry['value']:.3f} (no interval: {entry['method']})"
+        return f"{entry['value']:.3f} ({entry['method']})"
     return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"

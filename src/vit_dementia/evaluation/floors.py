@@ -15,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int, Real
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from vit_dementia.evaluation.metrics import UndefinedScoreError
 
@@ -120,6 +123,51 @@ def linear(
     ).fit(features, label)
     told = np.zeros((len(scored), num_classes))
     told[:, found] = model.predict_proba(scored)
+    return told
+
+
+def facts_alone(
+    known: pd.DataFrame,
+    label: Int[np.ndarray, " n"],
+    asked: pd.DataFrame,
+    *,
+    num_classes: int,
+) -> Float[np.ndarray, "m k"]:
+    """Return what a logistic regression says that sees age, sex or site but no image.
+
+    Columns of numbers are filled up with their median, other columns with the commonest
+    value; what was never met in training counts for nothing.
+
+    >>> known = pd.DataFrame({"age": [60.0, 62.0, 80.0, 82.0]})
+    >>> told = facts_alone(known, np.array([0, 0, 1, 1]), known, num_classes=2)
+    >>> told.argmax(axis=1)
+    array([0, 0, 1, 1])
+    """
+    found = np.unique(label)
+    if len(found) < 2:
+        raise UndefinedScoreError("all participants to learn from are of one class")
+    numbers = [name for name in known if known[name].dtype.kind == "f"]
+    words = [name for name in known if name not in numbers]
+    columns = ColumnTransformer(
+        [
+            (
+                "numbers",
+                make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
+                numbers,
+            ),
+            (
+                "words",
+                make_pipeline(
+                    SimpleImputer(strategy="most_frequent"),
+                    OneHotEncoder(handle_unknown="ignore"),
+                ),
+                words,
+            ),
+        ]
+    )
+    model = make_pipeline(columns, LogisticRegression(max_iter=2000))
+    told = np.zeros((len(asked), num_classes))
+    told[:, found] = model.fit(known, label).predict_proba(asked)
     return told
 
 

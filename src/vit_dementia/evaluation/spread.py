@@ -6,7 +6,7 @@ confidence interval, and its standard error is not the spread over a root of fol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,29 @@ def by_fold(rows: Rows) -> dict[str, Any] | None:
         "scores": {
             key: spread({name: _value(key, part) for name, part in parts.items()})
             for key in MEASURES
+        },
+    }
+
+
+def over_repeats(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how each score differs between repetitions: contents of metrics.json.
+
+    >>> section = {"scores": {"brier": {"value": 0.5}}}
+    >>> told = {"by_participant": section, "by_image": section}
+    >>> over_repeats([told, told])["scores"]["brier"]["mean"]
+    0.5
+    """
+    sections = [told["by_participant"] or told["by_image"] for told in documents]
+    return {
+        "n": len(documents),
+        "scores": {
+            key: spread(
+                {
+                    str(number): section["scores"][key]["value"]
+                    for number, section in enumerate(sections, start=1)
+                }
+            )
+            for key in sections[0]["scores"]
         },
     }
 

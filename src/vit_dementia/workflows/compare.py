@@ -10,9 +10,9 @@ import pandas as pd
 
 from vit_dementia.errors import DataError
 from vit_dementia.evaluation.comparing import compare
-from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.files import replacing, write_json
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.evaluate_table import read_predictions
 
 TABLE = "predictions.tsv"
 OUT_OF_FOLD = "out-of-fold"
@@ -43,7 +43,7 @@ def compare_runs(
     names = short_names(runs)
     tables = {name: _table_of(path, role) for name, path in names.items()}
     document = compare(
-        {name: Predictions.read(table) for name, table in tables.items()},
+        {name: read_predictions(table)[0] for name, table in tables.items()},
         positive=positive,
         fold_of=_folds_of_all(names, tables),
         seed=seed,

@@ -1,51 +1,29 @@
-"""Score a finished run: predictions, floors, metrics and report of one part.
-
-Shapes: ``n`` scans of the cohort.
-"""
+"""Score a finished run: predictions, floors, metrics and report of one part."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from jaxtyping import Shaped
+from typing import Any
 
 from vit_dementia.data.cohort import Cohort
-from vit_dementia.data.splits import roles
-from vit_dementia.errors import DataError
-from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.evaluation.scores import score
-from vit_dementia.files import write_json
-from vit_dementia.inference.compute import Device, described, make_fabric
-from vit_dementia.inference.forward import logits_of, softmax
-from vit_dementia.inference.model_folder import SavedModel, read_model_folder
-from vit_dementia.inference.rows import predictions_of_rows
-from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.evaluation.spread import over_repeats
+from vit_dementia.files import read_json, write_json
+from vit_dementia.inference.compute import Device, described
+from vit_dementia.inference.model_folder import write_calibration
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
-from vit_dementia.workflows.floors import floor_predictions
+from vit_dementia.workflows.floors import file_name
 from vit_dementia.workflows.report import write_report
 from vit_dementia.workflows.report_options import ReportOptions
 from vit_dementia.workflows.report_study import study_of
+from vit_dementia.workflows.robustness import robustness_of, write_robustness
+from vit_dementia.workflows.scoring import Role, Scored, read_run, score_part
 
-Role = Literal["train", "val", "test"]
 HISTORY = "history.jsonl"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One part of a split with everything said about it."""
-
-    predictions: Predictions
-    floors: dict[str, Predictions]
-    model: SavedModel
-    cohort: Cohort
-    role_of_row: Shaped[np.ndarray, " n"]
-    device: str
 
 
 def evaluate(
@@ -54,6 +32,9 @@ def evaluate(
     role: Role = "test",
     data: Cohort | None = None,
     positive: Sequence[str] | None = None,
+    prevalence: float | None = None,
+    level: float = LEVEL,
+    robustness: bool = False,
     device: Device = "auto",
     cache: Path | None = None,
     options: ReportOptions | None = None,
@@ -61,11 +42,17 @@ def evaluate(
 ) -> Path:
     """Write RUN/evaluation/ROLE: predictions, metrics and report; return that folder.
 
+    After the test part was scored, its participants, who trained and chose nothing,
+    calibrate when the model says "not sure" of others; see ``evaluation.calibrated``.
+
     Args:
         run: a finished run.
         role: whose participants to score.
         data: the run's scans, if they have moved since.
         positive: the classes to tell from the others; by default all but the first.
+        prevalence: share of people with the condition where the model would be used.
+        level: how often a prediction set is to hold the truth.
+        robustness: score the same scans also worsened in many ways.
         device: where to compute.
         cache: where decoded scans are kept.
         options: what the report may show, and what is known beside the data.
@@ -74,65 +61,51 @@ def evaluate(
     Raises:
         DataError: if the part has no scans, or ``data`` are other scans.
     """
-    scored = score_part(
-        run, role=role, data=data, device=device, cache=cache, watch=watch or Quiet()
+    reading = read_run(
+        run, data=data, device=device, cache=cache, watch=watch or Quiet()
     )
-    return write_evaluation(
+    scored = score_part(reading, role, positive=positive, seed=run.config.seed)
+    worsened = None
+    if robustness:
+        worsened = robustness_of(
+            reading,
+            reading.part(role),
+            scored.floors,
+            positive=positive,
+            seed=run.config.seed,
+        )
+    folder = write_evaluation(
         run.evaluation(role),
         scored,
         positive=positive,
+        prevalence=prevalence,
+        level=level,
+        robustness=worsened,
         history=read_history(run.path / HISTORY),
         study=study_of(
-            run, role, readable=scored.cohort, device=scored.device, options=options
+            run,
+            role,
+            readable=scored.cohort,
+            device=described(scored.fabric),
+            options=options,
         ),
         scans=scored.cohort.root if options and options.show_scans else None,
         seed=run.config.seed,
     )
+    if role == "test":
+        keep_sets(run, scored, level=level)
+    return folder
 
 
-def score_part(
-    run: RunFolder,
-    *,
-    role: Role,
-    data: Cohort | None = None,
-    device: Device = "auto",
-    cache: Path | None = None,
-    watch: Watch,
-) -> Scored:
-    """Return predictions and floors for one part of a run's split.
+def keep_sets(run: RunFolder, scored: Scored, *, level: float) -> None:
+    """Calibrate a run's prediction sets on its test part, after that was scored.
 
-    Raises:
-        DataError: if there is nobody to score.
+    Not if the parts of its split leak: those people are known to the model.
     """
-    model = read_model_folder(run.path)
-    everyone = run.cohort(moved_to=data)
-    parts = roles(everyone, run.split(everyone).folds[run.config.fold])
-    cohort, images = pack_slices(
-        everyone, model.preprocessing, cache=cache, watch=watch
-    )
-    kept = everyone.table["path"].isin(cohort.table["path"]).to_numpy()
-    parts = parts[kept]
-    rows = np.flatnonzero(parts == role)
-    if not len(rows):
-        raise DataError(
-            f"{run.path}: its split has no {role} part; choose another with --role"
-        )
-    fabric = make_fabric(device, run.config.train.precision)
-    network = fabric.setup_module(model.network)
-    with watch.count(f"predicting {role}", len(rows)) as bar:
-        logits = logits_of(
-            network, images, rows, model.preprocessing, fabric, advance=bar.advance
-        )
-    return Scored(
-        predictions=predictions_of_rows(cohort, rows, softmax(logits)),
-        floors=floor_predictions(
-            cohort, images, train=np.flatnonzero(parts == "train"), scored=rows
-        ),
-        model=model,
-        cohort=cohort,
-        role_of_row=parts,
-        device=described(fabric),
-    )
+    if not scored.facts.get("allow_leakage"):
+        told, on = scored.predictions, "the test part, after it was scored"
+        calibration = scored.calibration.with_sets(told, on=on, level=level)
+        write_calibration(run.path, calibration)
 
 
 def write_evaluation(
@@ -140,32 +113,66 @@ def write_evaluation(
     scored: Scored,
     *,
     positive: Sequence[str] | None,
-    history: Sequence[EpochRecord],
+    prevalence: float | None = None,
+    level: float = LEVEL,
+    robustness: Sequence[Mapping[str, Any]] | None = None,
+    repeats: Sequence[Path] = (),
+    history: Sequence[EpochRecord] = (),
     study: Mapping[str, Any] | None,
     seed: int,
     scans: Path | None = None,
     fold_of: Mapping[str, object] | None = None,
+    notes: Sequence[str] = (),
 ) -> Path:
-    """Write the tables, metrics and report of one scored part; return the folder."""
+    """Write the tables, metrics and report of one scored part; return the folder.
+
+    Args:
+        folder: where to write.
+        scored: what was said.
+        positive: as for ``evaluate``, as are ``prevalence`` and ``level``.
+        prevalence: see there.
+        level: see there.
+        robustness: what ``robustness_of`` found.
+        repeats: folders of other repetitions of the same cross-validation.
+        history: the epochs of the run.
+        study: what ``study_of`` found.
+        seed: of the resampling.
+        scans: folder of the scans, if small pictures of some may be shown.
+        fold_of: the fold in which each participant, and each scan, was scored.
+        notes: what else a reader must know.
+    """
     predictions = scored.predictions
     predictions.write(folder / "predictions.tsv")
     if predictions.participants_known:
         predictions.by_participant().write(folder / "predictions_participants.tsv")
     for name, floor in scored.floors.items():
-        floor.write(folder / "floors" / f"{name.replace(' ', '-')}.tsv")
-    allowed = scored.model.facts.get("allow_leakage")
+        floor.write(folder / "floors" / file_name(name))
+    allowed = scored.facts.get("allow_leakage")
     metrics = score(
         predictions,
         positive=positive,
-        ordered=scored.model.ordered,
+        ordered=scored.ordered,
         fold_of=fold_of,
         floors=scored.floors,
-        leak_note=f"{scored.model.facts['leakage']} (allowed: {allowed})"
+        lines=scored.lines,
+        prevalence=prevalence,
+        level=level,
+        groups=scored.groups,
+        calibration=scored.said,
+        leak_note=f"{scored.facts['leakage']} (allowed: {allowed})"
         if allowed
         else None,
-        train_accuracy=_accuracy_of_kept(history, scored.model),
+        train_accuracy=_accuracy_of_kept(history, scored.facts),
         seed=seed,
     )
+    metrics["notes"] += notes
+    others = [read_json(other / "metrics.json") for other in repeats]
+    metrics |= {
+        "repeats": over_repeats([metrics, *others]) if others else None,
+        "robustness": robustness,
+    }
+    if robustness is not None:
+        write_robustness(folder, robustness)
     write_json(folder / "metrics.json", metrics)
     write_report(
         folder,
@@ -180,9 +187,9 @@ def write_evaluation(
 
 
 def _accuracy_of_kept(
-    history: Sequence[EpochRecord], model: SavedModel
+    history: Sequence[EpochRecord], facts: Mapping[str, Any]
 ) -> float | None:
     """Return how many training slices the kept epoch answered correctly."""
-    kept = model.facts.get("epoch")
+    kept = facts.get("epoch")
     found = [record.train_accuracy for record in history if record.epoch == kept]
     return found[0] if found else None

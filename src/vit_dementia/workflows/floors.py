@@ -1,70 +1,189 @@
 """The floors of one scored part, computed from the same slices the network saw.
 
-Shapes: ``n`` slices, ``t`` of them trained on and ``m`` scored, ``c`` channels, ``h w``
-pixels, ``k`` classes.
+Shapes: ``n`` slices of a part, ``c`` channels, ``h w`` pixels, ``a b`` after shrinking,
+``u`` participants (or images, where participants are not known), ``k`` classes.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int, UInt8
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.evaluation import floors
 from vit_dementia.evaluation.metrics import UndefinedScoreError
-from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.rows import predictions_of_rows
+from vit_dementia.preparation.silhouette import erase
 
 Images = UInt8[np.ndarray, "n c h w"]
+MAJORITY, CHANCE = "majority class", "stratified chance"
+NEIGHBOR, LINEAR = "nearest neighbor", "linear model on pixels"
+SILHOUETTE = "linear model on silhouette and background"
+ERASED = "this model, brain erased"
+FACTS = ("age", "sex", "site")
+MOST_UNKNOWN = 0.1  # of the people; a fact that fewer have is no floor
+_AT_ONCE = 256  # slices erased and shrunk together, so that memory stays small
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a cohort, as the network sees them: to learn from, or to be asked.
+
+    Attributes:
+        images: of the whole cohort, row by row.
+        rows: those that belong to the part.
+    """
+
+    cohort: Cohort
+    images: Images
+    rows: Int[np.ndarray, " n"]
+
+    def shrunk(self, change: Callable[[Images], Images] | None = None) -> np.ndarray:
+        """Return the part's slices in gray, as small as the floors need them."""
+        small = []
+        for start in range(0, len(self.rows), _AT_ONCE):
+            images = self.images[self.rows[start : start + _AT_ONCE]]
+            changed = images if change is None else change(images)
+            small.append(floors.shrink(changed.mean(axis=1, dtype=np.float32)))
+        return np.concatenate(small)
+
+    @cached_property
+    def label(self) -> Int[np.ndarray, " n"]:
+        """Return each slice's index into the classes."""
+        return self.cohort.labels()[self.rows]
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """Return each slice's participant, or itself where that is not known."""
+        unit = "participant" if self.cohort.participants_known else "image"
+        return np.array(self.cohort.unit_ids(unit))[self.rows]
+
+    @cached_property
+    def facts(self) -> pd.DataFrame:
+        """Return what is known of each unit beside its images, in order of id."""
+        table = self.cohort.table.iloc[self.rows]
+        columns = {
+            "age": pd.to_numeric(table["age"], errors="coerce").to_numpy(float),
+            **{
+                name: table[name].astype(object).where(table[name] != UNKNOWN, np.nan)
+                for name in ("sex", "site")
+            },
+        }
+        frame = pd.DataFrame({name: np.asarray(v) for name, v in columns.items()})
+        return frame.groupby(self.unit).first()
+
+    @cached_property
+    def first(self) -> Int[np.ndarray, " u"]:
+        """Return the place of each unit's first slice, in order of id."""
+        return np.unique(self.unit, return_index=True)[1]
+
+    @cached_property
+    def unit_of_row(self) -> Int[np.ndarray, " n"]:
+        """Return the place of each slice's unit, in order of id."""
+        return np.unique(self.unit, return_inverse=True)[1]
+
+
+def file_name(floor: str) -> str:
+    """Name the table of a floor.
+
+    >>> file_name("this model, brain erased")
+    'this-model-brain-erased.tsv'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", floor.lower()).strip("-") + ".tsv"
 
 
 def floor_predictions(
-    cohort: Cohort,
-    images: Images,
+    known: Part | None,
+    asked: Part,
     *,
-    train: Int[np.ndarray, " t"],
-    scored: Int[np.ndarray, " m"],
+    classes: tuple[str, ...],
+    trained_on: Int[np.ndarray, " u"],
+    answer_erased: Callable[[Images], Float[np.ndarray, "n k"]] | None = None,
+    seed: int = 0,
 ) -> dict[str, Predictions]:
     """Return what needs no network says of the scored rows, by name of the floor.
 
     A floor that cannot be computed (one class to learn from) is left out.
+
+    Args:
+        known: what the network was trained on; None if the scans are not at hand.
+        asked: what is scored.
+        classes: of the network.
+        trained_on: the label of each unit that was trained on.
+        answer_erased: what the network says of slices, given here without the head.
+        seed: of the dice of chance.
     """
-    labels, k = cohort.labels(), len(cohort.classes)
-    gray = images.mean(axis=1, dtype=np.float32)
+    k, rng = len(classes), np.random.default_rng(seed)
+    chance = floors.stratified_chance(
+        trained_on, len(asked.first), num_classes=k, rng=rng
+    )
     told = {
-        "majority class": floors.majority(labels[train], len(scored), num_classes=k),
-        "nearest neighbor": floors.nearest_neighbor(
-            gray[train], labels[train], gray[scored], num_classes=k
-        ),
+        MAJORITY: floors.majority(trained_on, len(asked.rows), num_classes=k),
+        CHANCE: chance[asked.unit_of_row],
     }
-    with suppress(UndefinedScoreError):
-        told["linear model on pixels"] = _linear(cohort, gray, train, scored)
+    if known is not None:
+        told |= _learned(known, asked, k)
+    if answer_erased is not None:
+        told[ERASED] = np.concatenate(
+            [
+                answer_erased(erase(asked.images[asked.rows[start : start + _AT_ONCE]]))
+                for start in range(0, len(asked.rows), _AT_ONCE)
+            ]
+        )
     return {
-        name: predictions_of_rows(cohort, scored, probabilities)
+        name: predictions_of_rows(asked.cohort, asked.rows, probabilities)
         for name, probabilities in told.items()
     }
 
 
+def _learned(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
+    """Return the floors that learn from the training part."""
+    ours, theirs = known.shrunk(), asked.shrunk()
+    told = {NEIGHBOR: floors.nearest_neighbor(ours, known.label, theirs, num_classes=k)}
+    with suppress(UndefinedScoreError):
+        told[LINEAR] = _linear(known, ours, asked, theirs, k)
+        told[SILHOUETTE] = _linear(
+            known, known.shrunk(erase), asked, asked.shrunk(erase), k
+        )
+        facts = [name for name in FACTS if _is_known(name, known, asked)]
+        if facts:
+            answer = floors.facts_alone(
+                known.facts[facts],
+                known.label[known.first],
+                asked.facts[facts],
+                num_classes=k,
+            )
+            told[f"{' and '.join(facts)} alone"] = answer[asked.unit_of_row]
+    return told
+
+
 def _linear(
-    cohort: Cohort,
-    gray: Float[np.ndarray, "n h w"],
-    train: Int[np.ndarray, " t"],
-    scored: Int[np.ndarray, " m"],
+    known: Part,
+    ours: Float[np.ndarray, "n a b"],
+    asked: Part,
+    theirs: Float[np.ndarray, "m a b"],
+    k: int,
 ) -> Float[np.ndarray, "m k"]:
     """Give each scored row the answer for its participant, or for itself."""
-    unit = "participant" if cohort.participants_known else "image"
-    units = np.array(cohort.unit_ids(unit))
-    labels = cohort.labels()
-    known, features = floors.mean_and_spread(gray[train], units[train].tolist())
-    label_of = dict(zip(units[train], labels[train], strict=True))
-    asked, asked_features = floors.mean_and_spread(gray[scored], units[scored].tolist())
+    _, features = floors.mean_and_spread(ours, known.unit.tolist())
+    _, asked_features = floors.mean_and_spread(theirs, asked.unit.tolist())
     answer = floors.linear(
-        features,
-        np.array([label_of[name] for name in known]),
-        asked_features,
-        num_classes=len(cohort.classes),
+        features, known.label[known.first], asked_features, num_classes=k
     )
-    place = {name: row for row, name in enumerate(asked)}
-    return answer[[place[name] for name in units[scored]]]
+    return answer[asked.unit_of_row]
+
+
+def _is_known(name: str, known: Part, asked: Part) -> bool:
+    """Say whether a fact is known of nearly everybody, and is not the same for all."""
+    enough = all(
+        part.facts[name].isna().mean() <= MOST_UNKNOWN for part in (known, asked)
+    )
+    return enough and known.facts[name].nunique() > 1
