@@ -14,6 +14,7 @@ from vit_dementia.workflows.report_limits import cannot_claim
 from vit_dementia.workflows.report_people import NOT_PROVIDED
 from vit_dementia.workflows.report_picture import Picture
 from vit_dementia.workflows.report_probabilities import probabilities
+from vit_dementia.workflows.report_robustness import robustness_table
 from vit_dementia.workflows.report_words import Metrics
 
 FORMAT = 1
@@ -60,6 +61,8 @@ def content_of(
         "scores": tables.score_table(metrics),
         "lines": tables.line_table(metrics),
         "folds": tables.fold_table(metrics),
+        "repeats": tables.repeat_table(metrics),
+        "robustness": robustness_table(metrics),
         "score_notes": [
             *words.chance(metrics),
             *tables.score_notes(metrics),

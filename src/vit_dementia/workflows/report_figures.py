@@ -19,6 +19,7 @@ from vit_dementia.workflows.report_picture import (
     short,
     styled,
 )
+from vit_dementia.workflows.report_robustness import draw_robustness
 from vit_dementia.workflows.report_words import Metrics, number, title, unit_of
 
 
@@ -32,6 +33,7 @@ def draw(
     pictures = [_forest(metrics), _confusion(metrics), *_chance(metrics)]
     if metrics[f"by_{unit_of(metrics)}"]["scores"]["auroc"]["value"] is not None:
         pictures += draw_curves(metrics, rows, floors)
+    pictures += draw_robustness(metrics)
     if history:
         pictures.append(_history(history))
     return pictures

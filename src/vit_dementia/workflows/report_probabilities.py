@@ -24,16 +24,17 @@ def scaling(metrics: Metrics) -> list[str]:
     found = metrics.get("model_calibration")
     if not found:
         return []
-    said = found.get("said")
-    if said is None:
-        method = found.get("scaling", {}).get("method", "none")
-        people = count(found.get("n_participants", 0), "validation participant")
-        said = (
-            "nothing was changed"
-            if method == "none"
-            else f"scaled by {method}, fitted on {people}"
-        )
-    return [f"The probabilities that the model says: {said}."]
+    scaled, people = found.get("scaling", {}), found.get("n_participants", 0)
+    method = scaled.get("method", "none")
+    if method == "none":
+        why = f": {scaled['why']}" if scaled.get("why") else ""
+        return [f"The probabilities that the model says were left as they are{why}."]
+    by = f" ({figure(scaled['temperature'])})" if scaled.get("temperature") else ""
+    return [
+        f"The probabilities were mended by {method}{by}, fitted on "
+        f"{count(people, 'validation participant')}; a temperature above 1 says that "
+        "the model was too sure."
+    ]
 
 
 def calibration(metrics: Metrics) -> list[str]:

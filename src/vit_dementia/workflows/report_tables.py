@@ -153,8 +153,23 @@ def fold_table(metrics: Metrics) -> dict[str, Any] | None:
     folds = metrics.get("folds")
     if not folds:
         return None
+    people = [f"{count:,}" for count in folds["n_participants"].values()]
+    columns = [f"fold {name}" for name in folds["n_participants"]]
+    return _spread(folds, columns, [{"name": "participants", "cells": [*people, ""]}])
+
+
+def repeat_table(metrics: Metrics) -> dict[str, Any] | None:
+    """Return the main scores of each repetition, with their spread."""
+    repeats = metrics.get("repeats")
+    if not repeats:
+        return None
+    return _spread(repeats, [f"time {n}" for n in range(1, repeats["n"] + 1)], [])
+
+
+def _spread(
+    folds: Mapping[str, Any], columns: list[str], rows: list[dict[str, Any]]
+) -> dict[str, Any]:
     keys = [key for key in ("auroc", *COMPARED[1:]) if key in folds["scores"]]
-    rows = []
     for key in keys:
         spread = folds["scores"][key]
         cells = [_plain(value) for value in spread["each"].values()]
@@ -162,12 +177,7 @@ def fold_table(metrics: Metrics) -> dict[str, Any] | None:
         rows.append(
             {"name": title(key), "cells": [*cells, _plain(spread["mean"]) + deviation]}
         )
-    people = [f"{count:,}" for count in folds["n_participants"].values()]
-    rows.insert(0, {"name": "participants", "cells": [*people, ""]})
-    return {
-        "columns": [*(f"fold {name}" for name in folds["n_participants"]), "mean (SD)"],
-        "rows": rows,
-    }
+    return {"columns": [*columns, "mean (SD)"], "rows": rows}
 
 
 def _plain(value: float | None) -> str:
