@@ -122,12 +122,17 @@ class AugmentConfig:
     """largest shift as a share of the side"""
     flip: float = 0.0
     """probability of a left-right mirror (dementia is not left-right symmetric)"""
+    elastic: float = 0.0
+    """largest smooth displacement of a pixel as a share of the side; a few hundredths
+    bend a head as much as heads differ"""
     gamma: float = 0.2
     """largest change of the logarithm of gamma: contrast"""
     bias_field: float = 0.2
     """largest relative change of brightness by the coil, smooth over the image"""
     noise: float = 0.02
     """largest standard deviation of added noise, on the scale [0, 1]"""
+    ghosting: float = 0.0
+    """largest strength of the copy, shifted by half the image, that motion makes"""
     erase: float = 0.0
     """probability that one random rectangle is blanked"""
 
@@ -137,8 +142,9 @@ class AugmentConfig:
         _refuse(
             "augment.",
             *((n, of[n], of[n] >= 0, "0 or more") for n in of if n != "enabled"),
-            *((n, of[n], of[n] <= 1, "a probability") for n in ("flip", "erase")),
+            *((n, of[n], of[n] <= 1, "a share") for n in ("flip", "erase", "ghosting")),
             ("scale", self.scale, self.scale < 1, "below 1"),
+            ("elastic", self.elastic, self.elastic < 1 / 6, "below 1/6"),
         )
 
 

@@ -8,7 +8,8 @@ import torch
 from scipy import ndimage
 
 from vit_dementia.config import AugmentConfig
-from vit_dementia.data.augmentation import augment
+from vit_dementia.data import augmentation
+from vit_dementia.data.augmentation import augment, smooth_field
 
 STILL = AugmentConfig(
     rotation_degrees=0.0, scale=0.0, shift=0.0, gamma=0.0, bias_field=0.0, noise=0.0
@@ -74,7 +75,9 @@ def test_erasing_blanks_one_rectangle_of_at_most_a_ninth() -> None:
         assert area <= 11 * 11
 
 
-@pytest.mark.parametrize("name", ["gamma", "bias_field", "noise"])
+@pytest.mark.parametrize(
+    "name", ["gamma", "bias_field", "noise", "ghosting", "elastic"]
+)
 def test_each_strength_acts_and_more_of_it_acts_more(name) -> None:
     images = _images(8)
     changes = [
@@ -84,9 +87,56 @@ def test_each_strength_acts_and_more_of_it_acts_more(name) -> None:
         )
         .abs()
         .mean()
-        for s in (0.0, 0.05, 0.3)
+        for s in (0.0, 0.03, 0.15)
     ]
     assert changes[0] < 1e-5 < changes[1] < changes[2]
+
+
+def test_the_smooth_field_is_torchs_bicubic_interpolation() -> None:
+    knots = torch.rand(3, 2, 4, 4, generator=_generator())
+    expected = torch.nn.functional.interpolate(
+        knots, size=(40, 24), mode="bicubic", align_corners=True
+    )
+    torch.testing.assert_close(smooth_field(knots, 40, 24), expected)
+
+
+def test_the_grid_without_a_draw_is_torchs_own(monkeypatch) -> None:
+    grids = []
+
+    def keep(images, grid, **_options):
+        grids.append(grid)
+        return images
+
+    monkeypatch.setattr(augmentation.F, "grid_sample", keep)
+    augment(_images(2), STILL, _generator())
+    expected = torch.nn.functional.affine_grid(
+        torch.eye(2, 3).expand(2, 2, 3), [2, 1, 40, 24], align_corners=False
+    )
+    torch.testing.assert_close(grids[0], expected)
+
+
+def test_the_strongest_bend_folds_nothing_over() -> None:
+    ramp = torch.linspace(0, 1, 60).expand(20, 1, 60, 60)  # brighter to the right
+    config = dataclasses.replace(STILL, elastic=0.05)
+    bent = augment(ramp.contiguous(), config, _generator())
+    inner = bent[..., 10:-10, 10:-10]
+    assert (inner.diff(dim=-1) > 0).all()
+    shift = (inner - ramp[..., 10:-10, 10:-10]).abs().max()
+    assert 0.01 < shift < 0.06
+
+
+def test_a_ghost_takes_its_brightness_from_the_image() -> None:
+    images = _images(8)
+    ghosts = augment(images, dataclasses.replace(STILL, ghosting=0.3), _generator())
+    torch.testing.assert_close(ghosts.mean((1, 2, 3)), images.mean((1, 2, 3)))
+    down, across = images.roll(20, dims=-2), images.roll(12, dims=-1)
+    for ghost, image, one, other in zip(ghosts, images, down, across, strict=True):
+        fits = [
+            (ghost - torch.lerp(image, copy, strength)).abs().max().item()
+            for copy in (one, other)
+            for strength in torch.linspace(0, 0.3, 301)
+        ]
+        assert min(fits) < 1e-3
 
 
 def test_every_slice_of_a_batch_has_its_own_draw() -> None:
