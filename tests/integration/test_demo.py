@@ -59,32 +59,12 @@ def test_the_demo_scores_enough_people_well_above_the_linear_floor(demos) -> Non
 
 
 def test_nobody_sees_the_mildest_grade_too_well(demos) -> None:
-    found = []
     for out in demos:
         table = out / "run" / "evaluation" / "test" / "predictions_participants.tsv"
         people = pd.read_csv(table, sep="\t")
         people = people[people.label.isin(["NonDemented", "VeryMildDemented"])]
         is_mildest = people.label == "VeryMildDemented"
-        found.append(roc_auc_score(is_mildest, 1 - people.p_NonDemented))
-    # Of some 20 people with it a seed; one seed alone is off by 0.03 either way.
-    assert statistics.median(found) <= 0.97
-
-
-def test_untrained_weights_know_nothing(demos, tmp_path) -> None:
-    # The paper's head begins at zero. A random head on random features ranks people by
-    # how bright they are, which goes with the ventricles: 0.28 and 0.38 were measured,
-    # outside 0.4 to 0.6. At zero the score is 0.5 by construction: this proves little.
-    values = []
-    for seed in range(3):
-        out = tmp_path / str(seed)
-        _command(
-            "train", demos[seed] / "data", "--recipe", "demo", "--epochs", 0,
-            "--seed", seed, "--out", out,
-        )  # fmt: skip
-        _command("evaluate", out)
-        metrics = read_json(out / "evaluation" / "test" / "metrics.json")
-        values.append(metrics["by_participant"]["scores"]["auroc"]["value"])
-    assert 0.4 <= statistics.median(values) <= 0.6
+        assert roc_auc_score(is_mildest, 1 - people.p_NonDemented) <= 0.97, out.name
 
 
 def test_the_report_and_the_masks_are_there(demos) -> None:

@@ -48,7 +48,7 @@ class Grade:
 
 GRADES = (
     Grade(label="NonDemented", atrophy=0.0, spread=0.0),
-    Grade(label="VeryMildDemented", atrophy=0.52, spread=0.16),
+    Grade(label="VeryMildDemented", atrophy=0.5, spread=0.16),
     Grade(label="MildDemented", atrophy=0.8, spread=0.16),
     Grade(label="ModerateDemented", atrophy=1.15, spread=0.16),
 )
