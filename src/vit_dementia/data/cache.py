@@ -2,7 +2,8 @@
 
 The key of an entry is the content of the files and the preparation, so that a changed
 file or setting is never met with an old answer. Entries are written beside and renamed;
-they hold no names or paths. Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
+they hold no names or paths. No step needs memory for more than a few slices.
+Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
 """
 
 from __future__ import annotations
@@ -23,16 +24,17 @@ from numpy.lib.format import open_memmap
 from vit_dementia.errors import DataError, ScanError
 from vit_dementia.files import fingerprint, read_json, replacing, write_json
 
+_LAYOUT = 2  # of an entry; another one is another key
 Prepare = Callable[[Path], UInt8[np.ndarray, "c h w"]]
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The prepared slices of a cohort, row by row as its table.
+    """The prepared slices of a cohort, in the order of its table.
 
     Attributes:
-        images: memory-mapped; a row that could not be read is black.
-        causes: why a row could not be read, by row.
+        images: memory-mapped; files that could not be read have no row.
+        causes: why a file could not be read, by its place in the table.
     """
 
     images: UInt8[np.ndarray, "n c h w"]
@@ -66,7 +68,7 @@ def pack(
     digests = Parallel(n_jobs=-1, prefer="threads")(
         delayed(_digest)(file) for file in files
     )
-    key = fingerprint([recipe, list(shape), digests])[:32]
+    key = fingerprint([_LAYOUT, recipe, list(shape), digests])[:32]
     data, facts = folder / f"{key}.npy", folder / f"{key}.json"
     if not facts.exists():
         with replacing(data) as aside:
@@ -76,6 +78,8 @@ def pack(
             unread = _fill(files, prepare, images, advance)
             images.flush()
             del images  # Windows renames no file that is mapped
+            if 0 < len(unread) < len(files):  # nothing but faults: the caller says no
+                _drop_rows(aside, {row for row, _ in unread})
         write_json(facts, {"rows": len(files), "causes": unread})
     causes = dict(read_json(facts)["causes"])
     try:
@@ -86,6 +90,20 @@ def pack(
             "remove it with: vit-dementia cache clear"
         ) from error
     return Packed(images, causes)
+
+
+def _drop_rows(file: Path, dropped: set[int]) -> None:
+    """Write the file anew without some of its rows, a row at a time."""
+    everything = np.load(file, mmap_mode="r", allow_pickle=False)
+    kept = [row for row in range(len(everything)) if row not in dropped]
+    with replacing(file) as aside:
+        fewer = open_memmap(
+            aside, mode="w+", dtype=np.uint8, shape=(len(kept), *everything.shape[1:])
+        )
+        for place, row in enumerate(kept):
+            fewer[place] = everything[row]
+        fewer.flush()
+        del fewer, everything
 
 
 def _fill(

@@ -48,8 +48,7 @@ def pack_slices(
     readable = cohort.without(
         {paths.iloc[row]: _line(paths.iloc[row], c) for row, c in packed.causes.items()}
     )
-    kept = np.setdiff1d(np.arange(len(files)), list(packed.causes))
-    return readable, packed.images[kept]
+    return readable, packed.images
 
 
 def _line(path: str, cause: str) -> str:

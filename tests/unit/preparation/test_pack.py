@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,6 +68,39 @@ def test_an_unreadable_slice_is_left_out_with_its_cause(folder, tmp_path) -> Non
     (problem,) = readable.problems
     assert problem.count(cohort.table.path[5]) == 1
     assert np.array_equal(images[5], PREPROCESSING(read_slice(cohort.files()[6])))
+    assert isinstance(images, np.memmap)  # not read into memory
+    _, again = pack_slices(cohort, PREPROCESSING, cache=tmp_path / "cache")
+    assert np.array_equal(again, images)
+    assert not list((tmp_path / "cache").glob(".*"))
+
+
+def test_runs_that_pack_the_same_slices_at_once_get_the_same(folder, tmp_path) -> None:
+    cohort, cache = Cohort.from_path(folder), tmp_path / "cache"
+    with ThreadPoolExecutor(4) as runs:
+        packed = list(
+            runs.map(
+                lambda _: pack_slices(cohort, PREPROCESSING, cache=cache)[1], range(4)
+            )
+        )
+    for images in packed[1:]:
+        assert np.array_equal(images, packed[0])
+    assert len(list(cache.iterdir())) == 2  # one entry, no leftovers
+
+
+def test_a_run_killed_while_packing_leaves_no_entry(
+    folder, tmp_path, monkeypatch
+) -> None:
+    cohort, cache = Cohort.from_path(folder), tmp_path / "cache"
+
+    def killed(*_rest):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cached, "_fill", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pack_slices(cohort, PREPROCESSING, cache=cache)
+    assert cached.entries(cache) == []
+    assert len(pack_slices(cohort, PREPROCESSING, cache=cache)[1]) == 30
 
 
 def test_too_many_unreadable_slices_stop_the_work_with_all_of_them(
