@@ -99,5 +99,5 @@ def _of_run(
 
     run = RunFolder.open(path)
     if scans is not None and is_external(run, scans):
-        return evaluate_external(run, scans, **asked)
+        return evaluate_external(run, scans, options=report, **asked)
     return on_its_own(run, role=role, data=scans, options=report, **asked)

@@ -18,17 +18,18 @@ from vit_dementia.data.copies import same_bytes
 from vit_dementia.data.splits import roles
 from vit_dementia.errors import DataError, LeakageError
 from vit_dementia.evaluation.calibrated import LEVEL
-from vit_dementia.inference.compute import Device, make_fabric
+from vit_dementia.inference.compute import Device, described, make_fabric
 from vit_dementia.inference.model_folder import read_model_folder
 from vit_dementia.preparation.pack import pack_slices
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import write_evaluation
 from vit_dementia.workflows.floors import Part
+from vit_dementia.workflows.report_options import ReportOptions
+from vit_dementia.workflows.report_study import EXTERNAL, study_of
 from vit_dementia.workflows.robustness import robustness_of
 from vit_dementia.workflows.scoring import Reading, read_run, score_rows
 
-EXTERNAL = "external"
 _FIRST = 5  # participants named in a message
 
 
@@ -56,6 +57,7 @@ def evaluate_external(
     robustness: bool = False,
     device: Device = "auto",
     cache: Path | None = None,
+    options: ReportOptions | None = None,
     watch: Watch | None = None,
 ) -> Path:
     """Write RUN/evaluation/external-<hash of the data>; return that folder.
@@ -72,6 +74,7 @@ def evaluate_external(
         robustness: see there.
         device: see there.
         cache: see there.
+        options: see there.
         watch: see there.
 
     Raises:
@@ -119,7 +122,15 @@ def evaluate_external(
         prevalence=prevalence,
         level=level,
         robustness=worsened,
-        study=None,
+        study=study_of(
+            run,
+            EXTERNAL,
+            readable=cohort,
+            others=data,
+            device=described(reading.fabric),
+            options=options,
+        ),
+        scans=cohort.root if options and options.show_scans else None,
         seed=seed,
         notes=["External test: other people than the run was given.", *notes],
     )

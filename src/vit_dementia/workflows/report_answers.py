@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vit_dementia.workflows.report_study import EXTERNAL
 from vit_dementia.workflows.report_words import Metrics, methods, unit_of
 
 Study = Mapping[str, Any]
@@ -45,7 +46,6 @@ def _of_scores(metrics: Metrics) -> dict[str, str]:
         "robustness": "see Robustness" if metrics.get("robustness") else "",
         "floors": f"beside {floors}, on the same people" if floors else "",
         "failures": "see Examples and the confusion matrix",
-        "external": metrics.get("external") or "",
         "summary": "see the first paragraph",
         "limits": "see What cannot be claimed",
         "code": "vit-dementia, open source under Apache-2.0; data and protocol: not "
@@ -69,6 +69,7 @@ def _of_study(study: Study) -> dict[str, str]:
         "division": f"by {unit}, drawn once and kept as a file. {sizes}",
         "disjoint": f"{unit}. {leak_sentence(study)}",
         "sizes_no_reason": f"{sizes}; the reason for these numbers is not provided",
+        "external": f"this is one: {sizes}" if study["scored"] == EXTERNAL else "",
         "flow": "see Who came in, and where they went",
         "people": "see Who they are",
     }

@@ -82,8 +82,7 @@ def model_card(content: Mapping[str, Any], metrics: Metrics, study: Study) -> st
             ],
             "Before passing it on": [
                 "- License of the weights: not provided",
-                "- Test at another site: "
-                + plain(metrics.get("external") or NOT_PROVIDED),
+                "- Test at another site: " + plain(content["external"] or NOT_PROVIDED),
                 "- Who answers for the model, and where faults go: not provided",
             ],
         },

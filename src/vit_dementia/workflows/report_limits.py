@@ -8,16 +8,29 @@ from typing import Any
 from vit_dementia.evaluation.above_floor import ABOVE
 from vit_dementia.evaluation.endpoint import either
 from vit_dementia.evaluation.rows import FEWEST
-from vit_dementia.workflows.report_words import Metrics, count, title, unit_of
+from vit_dementia.workflows.floors import ERASED
+from vit_dementia.workflows.report_words import (
+    Metrics,
+    count,
+    spoken,
+    title,
+    unit_of,
+)
 
 FEW = 30  # participants of a side; below it intervals are themselves unsure
 TOO_FEW = 15  # below it they held the truth too seldom: docs/explanation/intervals.md
 TOO_NARROW = "interval too narrow at this n"
+GUESSING = 0.5  # the AUROC of guessing
 UNSURE = "the intervals are themselves unsure"
 
 
-def cannot_claim(metrics: Metrics) -> list[str]:
-    """Return what the numbers do not show, sentence by sentence."""
+def cannot_claim(metrics: Metrics, *, external: bool = False) -> list[str]:
+    """Return what the numbers do not show, sentence by sentence.
+
+    Args:
+        metrics: the content of ``metrics.json``.
+        external: whether other people were scored than the run was given.
+    """
     unit = unit_of(metrics)
     section = metrics[f"by_{unit}"]
     claims = []
@@ -33,10 +46,13 @@ def cannot_claim(metrics: Metrics) -> list[str]:
             "dementia scores high."
         )
     claims.append(
-        "It is not shown that the model works at another site, on another scanner, or "
-        "among other people than those who were scored here."
+        "It is not shown that the model works at a third site, on other scanners than "
+        "these two, or among other people than those who were scored here."
+        if external
+        else "It is not shown that the model works at another site, on another "
+        "scanner, or among other people than those who were scored here."
     )
-    claims += _floors(metrics) + _early(metrics)
+    claims += _brain(metrics) + _floors(metrics) + _early(metrics)
     if unit == "participant":
         claims += _few_of_a_side(metrics, section) + _few_of_a_class(section)
     if "auroc_pooled_over_folds" in section:
@@ -46,6 +62,18 @@ def cannot_claim(metrics: Metrics) -> list[str]:
         )
     claims.append("A score is no diagnosis, and nobody was treated better by it.")
     return claims
+
+
+def _brain(metrics: Metrics) -> list[str]:
+    """Say so where the model still ranks with the brain erased from its input."""
+    found = metrics["floors"].get(ERASED, {}).get("auroc", {})
+    if found.get("low") is None or found["low"] <= GUESSING:
+        return []
+    return [
+        "It is not shown that the model judges by the brain: with the brain erased, so "
+        "that background and silhouette are left, its AUROC is still "
+        f"{spoken(found)}."
+    ]
 
 
 def _floors(metrics: Metrics) -> list[str]:

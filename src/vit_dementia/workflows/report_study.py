@@ -28,8 +28,12 @@ from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.report_options import ReportOptions
 from vit_dementia.workflows.report_people import causes, people_table
 
-OUT_OF_FOLD = "out-of-fold"
+OUT_OF_FOLD, EXTERNAL = "out-of-fold", "external"
 PURPOSE = {"train": "trained", "val": "chose the epoch", "test": "seen by no training"}
+_SCORED_BY = {
+    OUT_OF_FOLD: "scored by the model that never saw them",
+    EXTERNAL: "other people than the run was given",
+}
 Parts = Mapping[str, Bool[np.ndarray, " n"]]
 
 
@@ -38,6 +42,7 @@ def study_of(
     part: str,
     *,
     readable: Cohort | None = None,
+    others: Cohort | None = None,
     device: str | None = None,
     options: ReportOptions | None = None,
 ) -> dict[str, Any]:
@@ -45,13 +50,14 @@ def study_of(
 
     Args:
         run: a finished run, or a cross-validation.
-        part: ``train``, ``val``, ``test`` or ``out-of-fold``.
+        part: ``train``, ``val``, ``test``, ``out-of-fold`` or ``external``.
         readable: the scans that could be read; by default all.
+        others: the scans of an external test.
         device: what the scores were computed on.
         options: what a person told.
     """
-    options, given = options or ReportOptions(), run.cohort()
-    split = run.split(given)
+    options, own = options or ReportOptions(), run.cohort()
+    split, given = run.split(own), own if others is None else others
     cohort = given if readable is None else readable
     parts = _parts(cohort, split, run.config.fold, part)
     models = _models(run)
@@ -81,7 +87,8 @@ def study_of(
         "history": [vars(record) for record in _one_curve(history)],
         "settings": _settings(run.config),
         "environment": _flat(run.environment),
-        "hashes": _hashes(run, split, models),
+        "hashes": _hashes(run, split, models)
+        | ({} if others is None else {"external cohort": others.fingerprint}),
         "data_license": options.data_license,
         "data_source": options.data_source,
     }
@@ -89,6 +96,8 @@ def study_of(
 
 def _parts(cohort: Cohort, split: Split, fold: int, part: str) -> dict[str, Any]:
     """Say which rows went where: into the parts of one fold, or into which fold."""
+    if part == EXTERNAL:
+        return {EXTERNAL: np.ones(len(cohort), bool)}
     if part == OUT_OF_FOLD:
         return {
             f"fold {number}": roles(cohort, one) == "test"
@@ -120,7 +129,7 @@ def _flow(given: Cohort, cohort: Cohort, parts: Parts, part: str) -> dict[str, A
         "parts": [
             {
                 "name": name,
-                "purpose": PURPOSE.get(name, "scored by the model that never saw them"),
+                "purpose": PURPOSE.get(name) or _SCORED_BY[part],
                 "scored": part in (name, OUT_OF_FOLD),
                 "unlabeled": int((cohort.table["label"][mask] == UNKNOWN).sum()),
                 **_count(cohort, mask),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vit_dementia.evaluation.endpoint import either
+from vit_dementia.workflows.floors import ERASED
 
 Metrics = Mapping[str, Any]
 Entry = Mapping[str, Any]
@@ -249,8 +250,14 @@ def _floor(metrics: Metrics, unit: str) -> list[str]:
         "not above the floor": "The model is not above the floor",
         "below the floor": "The model is worse than that",
     }[found["verdict"]]
+    if found["floor"] == ERASED:
+        start = "With the brain erased from the scans, this same model still reaches"
+    else:
+        start = (
+            "The best of the methods that need no Vision Transformer "
+            f"({found['floor']}) reaches"
+        )
     return [
-        f"The best of the methods that need no Vision Transformer ({found['floor']}) "
-        f"reaches an AUROC of {number(best)} on the same {unit}s.",
+        f"{start} an AUROC of {number(best)} on the same {unit}s.",
         f"{said}: the difference is {difference}.",
     ]

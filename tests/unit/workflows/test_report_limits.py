@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vit_dementia.evaluation.scores import score
+from vit_dementia.workflows.floors import ERASED
 from vit_dementia.workflows.report_limits import TOO_NARROW, cannot_claim
 from vit_dementia.workflows.report_words import summary
 
@@ -97,3 +98,25 @@ def test_the_first_paragraph_says_how_many_of_each_class_are_named(metrics) -> N
         hundred = round(100 * of["sensitivity"]["value"])
         assert f"{hundred} of 100 with {name}" in " ".join(summary(metrics))
     assert np.all([of["n_participants"] == 10 for of in found.values()])
+
+
+@pytest.mark.parametrize(("low", "is_said"), [(0.55, True), (0.45, False)])
+def test_what_is_found_without_a_brain_is_said(metrics, low, is_said) -> None:
+    entry = {"value": 0.7, "low": low, "high": 0.8, "method": "BCa"}
+    erased = copy.deepcopy(metrics)
+    erased["floors"][ERASED] = {"auroc": entry}
+    assert ("not shown that the model judges by the brain" in said(erased)) is is_said
+
+
+def test_a_model_that_needs_no_brain_is_said_to_in_the_first_paragraph(metrics):
+    erased = copy.deepcopy(metrics)
+    erased["floors"][ERASED] = erased["floors"]["another"]
+    erased["above_floor"]["auroc"]["floor"] = ERASED
+    paragraph = " ".join(summary(erased))
+    assert "With the brain erased from the scans, this same model still" in paragraph
+    assert "need no Vision Transformer" not in paragraph
+
+
+def test_an_external_test_claims_no_third_place(metrics) -> None:
+    assert "a third site" in " ".join(cannot_claim(metrics, external=True))
+    assert "a third site" not in said(metrics)

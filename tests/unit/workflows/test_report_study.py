@@ -9,7 +9,7 @@ import pytest
 
 from vit_dementia.data.splits import k_folds, roles
 from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import OUT_OF_FOLD, study_of
+from vit_dementia.workflows.report_study import EXTERNAL, OUT_OF_FOLD, study_of
 
 
 def test_everybody_who_came_in_went_somewhere(run, cohort) -> None:
@@ -88,6 +88,20 @@ def test_a_cross_validation_scores_everybody_once(
     assert study["history"] == []  # three curves are no curve
     assert study["audit"]["leakage"] == ["said 0", "said 1"]
     assert {"model of fold 1", "model of fold 3"} < set(study["hashes"])
+
+
+def test_an_external_test_counts_the_others_and_no_part_of_the_split(
+    run, cohort
+) -> None:
+    others = cohort.select(range(20))
+    study = study_of(run, EXTERNAL, others=others)
+    assert study["flow"]["came_in"] == {"participants": 10, "scans": 20}
+    (part,) = study["flow"]["parts"]
+    assert part["scored"]
+    assert part["purpose"] == "other people than the run was given"
+    assert study["people"]["columns"] == ["external", "all"]
+    assert study["hashes"]["external cohort"] == others.fingerprint
+    assert study["hashes"]["cohort"] == cohort.fingerprint
 
 
 def test_people_are_counted_as_pandas_counts_them(run, cohort) -> None:
