@@ -5,6 +5,8 @@
 # make docs    the documentation as a site in site/
 # make table NAME   make one table of docs/tables anew (also: make table NAME=name);
 #              ARGS="..." gives the data it is made of, where it needs any
+# make bench   time ours beside them: docs/tables/bench.tsv and bench.md (12 minutes on
+#              a quiet machine; ARGS="--models Ti/16 --minutes 3" for less)
 # make peers   .venv-peers, with the libraries that we compare ourselves with (5 GB)
 # make clean   remove what the tests and the documentation left (not .venv, not runs/)
 #
@@ -167,6 +169,11 @@ else
 		torch===2.13.0 torchvision==0.28.0 timm vit-pytorch transformers==5.23.0 -e .
 endif
 	@touch $@
+
+.PHONY: bench
+bench: peers
+	@echo "==> Timing ours beside every peer"
+	@.venv-peers/bin/vit-dementia bench --out docs/tables $(ARGS)
 
 .PHONY: clean
 clean:
