@@ -53,6 +53,7 @@ class Architecture:
     fc_norm: bool = False  # normalize after averaging instead of before: timm, MAE
     locality: bool = False  # locality self-attention; Lee et al. 2021, 2112.13492
     logits_tanh: bool = False  # as MONAI has it
+    visible: tuple[int, ...] | None = None  # patches that are read; None: all
 
     def __post_init__(self) -> None:
         faults = [
@@ -111,6 +112,11 @@ class Architecture:
             faults.append(
                 f"image_size: {image} is not a whole number of {patch} patches; choose"
                 " sides that are multiples of the patch"
+            )
+        if self.visible is not None and not _are_places(self.visible, self.num_patches):
+            faults.append(
+                f"visible: found {len(self.visible)} patches; needs one or more of"
+                f" {self.num_patches}, each once, in rising order"
             )
         if self.embed_dim % self.num_heads:
             faults.append(
@@ -198,6 +204,15 @@ def stride_of(stem: str, resnet: tuple[int, ...]) -> int:
     return 4 * 2 ** max(
         len(resnet) - 1, 0
     )  # root, its pooling, each stage but the first
+
+
+def _are_places(numbers: tuple[int, ...], count: int) -> bool:
+    return (
+        len(numbers) > 0
+        and numbers == tuple(sorted(set(numbers)))
+        and numbers[0] >= 0
+        and numbers[-1] < count
+    )
 
 
 def _times(sides: tuple[int, ...]) -> str:

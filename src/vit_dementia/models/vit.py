@@ -6,16 +6,18 @@ timm, so that public weights load. What is not in the paper is off unless the
 ``Architecture`` asks for it, and lives in modules of its own.
 
 Shapes: b images, c channels, h w (or d h w) voxels along each axis, n tokens (the class
-token and N patches), d width of a token, k classes.
+token and N patches), v patches that are read, d width of a token, k classes.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -58,6 +60,7 @@ class VisionTransformer(nn.Module):
         self.dist_token = _tokens(int(a.distilled), a.embed_dim)
         self.reg_token = _tokens(a.num_registers, a.embed_dim)
         self._make_positions()
+        self._see(a.visible)
         self.pos_drop = nn.Dropout(a.dropout)
         self.blocks = nn.ModuleList(Block(a, layer) for layer in range(a.depth))
         self.norm = nn.Identity() if a.fc_norm else _layer_norm(a)
@@ -107,13 +110,32 @@ class VisionTransformer(nn.Module):
                 f" {needed} (channels first)"
             )
         z = self.patch_embed(images)
-        if self.pos_embed is None:
+        positions = self.pos_embed
+        if self.visible is not None:  # patches without a head are no work
+            z = z[:, self.visible]
+            positions = self._visible_positions(self.visible)
+        if positions is None:
             z = self.with_prefix(z)
         elif self.architecture.position_prefix:
-            z = self.with_prefix(z) + self.pos_embed  # as in the paper
+            z = self.with_prefix(z) + positions  # as in the paper
         else:
-            z = self.with_prefix(z + self.pos_embed)
+            z = self.with_prefix(z + positions)
         return self.pos_drop(z)
+
+    def seeing(self, visible: tuple[int, ...] | None) -> VisionTransformer:
+        """Return this network, sharing its weights, that reads only some patches.
+
+        Args:
+            visible: their numbers, row by row; None: all.
+
+        Raises:
+            ConfigError: if there are no such patches.
+        """
+        twin = copy.copy(self)
+        twin.architecture = replace(self.architecture, visible=visible)
+        twin._buffers = dict(self._buffers)  # the rest is shared
+        twin._see(visible)
+        return twin
 
     def with_prefix(self, z: Float[Tensor, "b _ d"]) -> Float[Tensor, "b n d"]:
         """Return the patches with the tokens that are no patch in front of them."""
@@ -158,6 +180,22 @@ class VisionTransformer(nn.Module):
                 found.append(block.attention_weights(z))
             z = block(z)
         return found
+
+    def _see(self, visible: tuple[int, ...] | None) -> None:
+        self.visible: Tensor | None
+        places = None
+        if visible is not None:
+            places = torch.tensor(visible, device=next(self.parameters()).device)
+        self.register_buffer("visible", places, persistent=False)
+
+    def _visible_positions(
+        self, visible: Int[Tensor, " v"]
+    ) -> Float[Tensor, "1 n d"] | None:
+        if self.pos_embed is None:
+            return None
+        num_prefix = self.pos_embed.shape[1] - self.architecture.num_patches
+        prefix, places = self.pos_embed.tensor_split([num_prefix], dim=1)
+        return torch.cat([prefix, places[:, visible]], dim=1)
 
     def _make_positions(self) -> None:
         a = self.architecture

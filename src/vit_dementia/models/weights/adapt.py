@@ -177,8 +177,9 @@ def with_image_size(
         ConfigError: if the size is no whole number of patches.
     """
     a = weights.architecture
-    description = replace(a, image_size=image_size)
+    description = replace(a, image_size=image_size, visible=None)
     if description.grid == a.grid:
+        description = replace(description, visible=a.visible)
         return replace(weights, architecture=description)
     log.warning(
         "pos_embed: %s grid resized to %s by %s",
@@ -221,7 +222,7 @@ def inflated(weights: Weights, depth: int, how: Inflation = "mean") -> Weights:
     Raises:
         ConfigError: if there are no patches whose kernel could be spread.
     """
-    a = weights.architecture
+    a = replace(weights.architecture, visible=None)
     _refuse_other_stem(weights, "image_size: needs two sides")
     side = a.patch_size[0]
     state = dict(weights.state)

@@ -86,6 +86,12 @@ def refuse_inexpressible(
     shape = "square" if len(set(sides)) == 1 else "oblong"
     derived = {"axes": len(sides), "shape of images": shape}
     faults = []
+    if architecture.visible is not None:
+        faults.append(
+            f"it reads {len(architecture.visible)} of {architecture.num_patches}"
+            f" patches, {layout} knows only all (--all-tokens makes it read all, with"
+            " other logits; train with --tokens all to keep them)"
+        )
     for name, allowed in only.items():
         value = derived[name] if name in derived else getattr(architecture, name)
         values = allowed if isinstance(allowed, tuple) else (allowed,)

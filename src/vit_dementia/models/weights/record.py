@@ -40,7 +40,7 @@ class Weights:
         is_double = any(v.dtype == torch.float64 for v in self.state.values())
         model = model.to(torch.float64 if is_double else torch.float32)
         model.to_empty(device="cpu").load_state_dict(self.state)
-        return model
+        return model.seeing(self.architecture.visible)  # to_empty forgot which
 
 
 @dataclass(frozen=True, kw_only=True)
