@@ -1,0 +1,78 @@
+"""A saved network on a device, and what it does with a slice unlike its training's.
+
+A network that leaves out background patches is blind there. A slice that shows
+something in them is read whole instead, and told from the others, whose calibration it
+does not share.
+
+Shapes: ``n`` slices, ``m`` of them read, ``c`` channels, ``h w`` pixels, ``k`` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from lightning_fabric import Fabric
+
+from vit_dementia.inference.forward import logits_of
+from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.preparation.foreground import fits_foreground
+
+MISFIT = (
+    "shows something where the training slices show nothing: read with all patches, "
+    "which the model was not calibrated for"
+)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the network said of some slices.
+
+    Attributes:
+        logits: in the order asked for.
+        fits: False where a slice shows something in patches that are left out.
+    """
+
+    logits: Float[np.ndarray, "m k"]
+    fits: Bool[np.ndarray, " m"]
+
+
+class Reader:
+    """A network ready to read prepared slices.
+
+    Args:
+        model: as saved.
+        fabric: device and precision.
+    """
+
+    def __init__(self, model: SavedModel, fabric: Fabric) -> None:
+        self.model = model
+        self.fabric = fabric
+        self._network = fabric.setup_module(model.network)
+        self._whole = fabric.setup_module(model.network.seeing(None))
+
+    def __call__(
+        self,
+        images: UInt8[np.ndarray, "n c h w"],
+        rows: Int[np.ndarray, " m"],
+        *,
+        advance: Callable[[int], object] = lambda _count: None,
+    ) -> Read:
+        """Return what the network says of the chosen rows (one or more)."""
+        a = self.model.network.architecture
+        height, width = a.token_size
+        fits = fits_foreground(images[rows], (height, width), a.visible)
+        logits = np.empty((len(rows), a.num_classes), dtype=np.float32)
+        for network, chosen in ((self._network, fits), (self._whole, ~fits)):
+            if chosen.any():
+                logits[chosen] = logits_of(
+                    network,
+                    images,
+                    rows[chosen],
+                    self.model.preprocessing,
+                    self.fabric,
+                    advance=advance,
+                )
+        return Read(logits, fits)
