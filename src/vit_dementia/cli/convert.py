@@ -24,6 +24,7 @@ def convert(
     classes: str | None = None,
     num_heads: int | None = None,
     source_image_size: tuple[int, int] | None = None,
+    all_tokens: bool = False,
     json: bool = False,
 ) -> None:
     """Write weights in the layout of another library, with the same logits.
@@ -40,6 +41,8 @@ def convert(
         num_heads: attention heads, where neither the file nor its width tells.
         source_image_size: height and width that it was trained on, where positions
             form no square.
+        all_tokens: make a network that leaves out background patches read all, as
+            other libraries do; its logits change, so score the copy before use.
         json: print one JSON document on stdout.
     """
     from vit_dementia.models.weights import read_weights
@@ -56,6 +59,7 @@ def convert(
         out,
         form,
         channels=channels,
+        all_tokens=all_tokens,
         preprocessing=workflow.preprocessing_beside(source),
     )
     say(f"read: {source} ({done.layout})")

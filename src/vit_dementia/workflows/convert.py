@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,26 @@ def convert(
     form: str,
     *,
     channels: int | None = None,
+    all_tokens: bool = False,
     preprocessing: SlicePreprocessing | None = None,
 ) -> Converted:
     """Write weights in another layout and hold the logits of both to each other.
 
+    Args:
+        weights: what was read.
+        out: folder to write into.
+        form: the layout.
+        channels: of the written network.
+        all_tokens: let a network that leaves out background patches read all of them;
+            the logits of this one are then those that both are held to.
+        preprocessing: how slices are prepared, for the card.
+
     Raises:
         CheckpointError: if the layout cannot express the network, or the logits differ.
     """
+    if all_tokens:
+        every = dataclasses.replace(weights.architecture, visible=None)
+        weights = dataclasses.replace(weights, architecture=every)
     path = save_weights(weights, out, form, channels=channels)
     if form == "huggingface":
         write_text(out / "README.md", _card(weights, preprocessing))
