@@ -103,6 +103,9 @@ class DataConfig:
     test: float = 0.2
     """share of all participants held out for one final score, if the data bring no test
     part"""
+    tokens: Annotated[Literal["foreground", "all"], _short("--tokens")] = "all"
+    """which patches the encoder reads: those that show a head in the training slices,
+    or all, background included"""
     slices_per_participant: int = 0
     """slices drawn from each participant in an epoch, anew every epoch; 0: all (they
     are near-copies of one another, so a few an epoch cost less and teach as much)"""

@@ -14,6 +14,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks
 from vit_dementia.data.splits import Split, holdout, roles, split_from_cohort
 from vit_dementia.errors import DataError
+from vit_dementia.preparation.foreground import find_foreground
 from vit_dementia.preparation.pack import commonest_size, pack_slices
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Watch
@@ -43,6 +44,12 @@ class Material:
             )
             said.append(f"{role} {len(rows)} slices{whose}")
         return ", ".join(said)
+
+    def foreground(self, patch_size: int) -> tuple[int, ...] | None:
+        """Return the patches that show something in training slices; None for all."""
+        return find_foreground(
+            self.images[self.rows("train")], (patch_size, patch_size)
+        )
 
     def rows(self, role: str) -> Int[np.ndarray, " m"]:
         """Return the rows that play a role: train, val or test."""

@@ -10,6 +10,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import described, make_fabric
+from vit_dementia.models.description import Architecture
 from vit_dementia.progress import Logged, Quiet, Watch
 from vit_dementia.training.calibrate import calibrate
 from vit_dementia.training.epochs import Training
@@ -103,17 +104,19 @@ def _prepare(
             f"fold: found {config.fold}; the split has {len(split.folds)}, from 0"
         )
     fabric = make_fabric(config.device, config.train.precision)
+    patch_size = patch_size_of(config)
     material = read_material(
-        cohort,
-        split,
-        config,
-        patch_size=patch_size_of(config),
-        cache=cache,
-        watch=watch,
+        cohort, split, config, patch_size=patch_size, cache=cache, watch=watch
     )
     model = begin_model(
-        config, classes=cohort.classes, image_size=material.preprocessing.size
+        config,
+        classes=cohort.classes,
+        image_size=material.preprocessing.size,
+        visible=material.foreground(patch_size)
+        if config.data.tokens == "foreground"
+        else None,
     )
+    watch.say(_tokens(model.architecture))
     num_learning = freeze(model, config.train.freeze, depth=model.architecture.depth)
     num_all = sum(parameter.numel() for parameter in model.parameters())
     watch.say(
@@ -121,6 +124,15 @@ def _prepare(
         f"{described(fabric)}"
     )
     return Training(config, material, model, fabric, watch)
+
+
+def _tokens(a: Architecture) -> str:
+    if a.visible is None:
+        return f"reading all {a.num_patches} patches of a slice"
+    return (
+        f"reading {len(a.visible)} of {a.num_patches} patches of a slice: the others"
+        " are dark in the training slices (--tokens all reads all)"
+    )
 
 
 def _differences(found: RunConfig, saved: RunConfig) -> list[str]:

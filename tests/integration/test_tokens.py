@@ -1,0 +1,48 @@
+"""Patches without a head are left out by default, and read when asked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image, ImageOps
+
+from .conftest import TINY
+
+
+@pytest.fixture
+def framed(cohort_folder):
+    """Return the small cohort with a black frame one patch wide."""
+    for file in cohort_folder.rglob("*.png"):
+        with Image.open(file) as image:
+            image.load()
+        ImageOps.expand(image, border=8).save(file)
+    return cohort_folder
+
+
+def _visible(folder) -> list[int] | None:
+    return json.loads((folder / "config.json").read_text())["architecture"]["visible"]
+
+
+def test_only_the_patches_of_the_head_are_read(framed, command, tmp_path) -> None:
+    told = command(
+        "train", framed, *TINY, "--epochs=1", "--tokens=foreground", "--out=run"
+    )
+    assert "reading 12 of 30 patches of a slice" in told.stderr
+    inner = [5 * row + column for row in range(1, 5) for column in range(1, 4)]
+    assert _visible(tmp_path / "run/model") == inner
+
+    refused = command("convert", "run", "out", "--format=timm", check=2)
+    assert "reads 12 of 30 patches" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    command("convert", "run", "out", "--format=timm", "--all-tokens")
+    assert (tmp_path / "out/model.safetensors").is_file()
+    command("convert", "run", "same", "--format=native")
+    assert _visible(tmp_path / "same") == inner
+
+
+def test_all_patches_are_read_on_request(framed, command, tmp_path) -> None:
+    told = command("train", framed, *TINY, "--epochs=1", "--tokens=all", "--out=run")
+    assert "reading all 30 patches" in told.stderr
+    assert _visible(tmp_path / "run/model") is None
+    command("convert", "run", "out", "--format=timm")
