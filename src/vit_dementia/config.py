@@ -185,6 +185,9 @@ class TrainConfig:
     lora_rank: Annotated[int, _short("--lora-rank")] = 0
     """rank of what alone learns beside the loaded weights of each attention's queries
     and values, with the head (LoRA); merged into them when saved; 0: all learns"""
+    views: int = 1
+    """of each slice that a frozen backbone sees: 1: the slice as it is; the others are
+    augmented, and take turns with it from epoch to epoch"""
     early_stopping: int = 0
     """epochs without a better validation score before training stops; 0: never"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -201,7 +204,7 @@ class TrainConfig:
             "train.",
             *(
                 (n, of[n], of[n] >= 1, "1 or more")
-                for n in ("batch_size", "accumulate")
+                for n in ("batch_size", "accumulate", "views")
             ),
             ("epochs", self.epochs, self.epochs >= 0, "0 or more"),
             ("learning_rate", self.learning_rate, self.learning_rate > 0, "> 0"),

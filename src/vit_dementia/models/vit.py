@@ -6,7 +6,8 @@ timm, so that public weights load. What is not in the paper is off unless the
 ``Architecture`` asks for it, and lives in modules of its own.
 
 Shapes: b images, c channels, h w (or d h w) voxels along each axis, n tokens (the class
-token and N patches), v patches that are read, d width of a token, k classes.
+token and N patches), v patches that are read, d width of a token, t tokens
+that the head reads, k classes.
 """
 
 from __future__ import annotations
@@ -157,6 +158,16 @@ class VisionTransformer(nn.Module):
         return (
             patches.mean(dim=1) if self.attn_pool is None else self.attn_pool(patches)
         )
+
+    def reduced(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b t d"]:
+        """Return the fewest tokens that give the same logits in ``forward_head``."""
+        num_prefix = self.architecture.num_prefix_tokens
+        if self.architecture.pooling == "map":
+            return z
+        if self.architecture.pooling == "cls":
+            return z[:, :num_prefix]
+        mean = z[:, num_prefix:].mean(dim=1, keepdim=True)
+        return torch.cat([z[:, :num_prefix], mean], dim=1)
 
     def attention_weights(
         self, images: Float[Tensor, "b c *space"], layers: Iterable[int] | None = None

@@ -15,13 +15,13 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from vit_dementia.config import RunConfig
-from vit_dementia.data.augmentation import augment
 from vit_dementia.data.batches import class_weights, epoch_order
 from vit_dementia.inference.model_folder import write_model_folder
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.progress import Watch
 from vit_dementia.training import checkpoint
 from vit_dementia.training.checkpoint import Progress
+from vit_dementia.training.feed import Feed
 from vit_dementia.training.history import EpochRecord, read_history, write_history
 from vit_dementia.training.loop import Batch, Objective, Step, classify, fit
 from vit_dementia.training.material import Material
@@ -57,6 +57,7 @@ class Training:
     config: RunConfig
     material: Material
     model: VisionTransformer
+    feed: Feed
     fabric: Fabric
     watch: Watch
 
@@ -71,7 +72,7 @@ class Training:
         place = checkpoint.load_newest(
             folder.path / "checkpoints", self.model, optimizer
         ) or Progress(step=0, epochs=0, facts={})
-        wrapped, optimizer = self.fabric.setup(self.model, optimizer)
+        wrapped, optimizer = self.fabric.setup(self.feed.network, optimizer)
         records = read_history(folder.path / "history.jsonl")[: place.epochs]
         best = Best(**place.facts.get("best", {}))
         tally = Tally(**place.facts.get("tally", {}))
@@ -91,7 +92,7 @@ class Training:
                     best=best,
                     tally=tally,
                 )
-                val = score_held_out(wrapped, self.material, "val", self.fabric)
+                val = score_held_out(wrapped, self.feed, self.material, "val")
                 if best.is_beaten_by(val):
                     best = best.replaced_by(val, epoch=epoch + 1)
                     self._keep(folder, best)
@@ -199,12 +200,11 @@ class Training:
             if step < start:
                 continue
             rows = order[index * size : (index + 1) * size]
-            images = torch.from_numpy(np.ascontiguousarray(self.material.images[rows]))
             labels = torch.from_numpy(self.material.labels[rows].astype(np.int64))
             first = index - index % many  # of the batches that make one update
             yield Batch(
                 step,
-                self.fabric.to_device(images),
+                self.fabric.to_device(self.feed.take(rows, epoch)),
                 self.fabric.to_device(labels),
                 share=1 / min(many, num_batches - first),
                 ends_update=index + 1 in (first + many, num_batches),
@@ -217,17 +217,8 @@ class Training:
             labels = material.labels[material.rows("train")]
             weights = class_weights(labels, len(weights))
 
-        def normalize(batch: Batch) -> torch.Tensor:
-            # From seed and step alone: the same whether or not the run was stopped.
-            generator = torch.Generator().manual_seed(
-                self.config.seed * 1_000_003 + batch.step
-            )
-            images = batch.images.float() / 255.0
-            images = augment(images, self.config.augment, generator)
-            return material.preprocessing.standardize(images)
-
         return classify(
-            normalize,
+            self.feed.prepare,
             class_weights=torch.tensor(weights, dtype=torch.float32),
             label_smoothing=settings.label_smoothing,
         )
@@ -271,7 +262,7 @@ class Training:
     ) -> EpochRecord:
         test = None
         if self.config.train.watch_test:
-            test = score_held_out(wrapped, self.material, "test", self.fabric)
+            test = score_held_out(wrapped, self.feed, self.material, "test")
         last = self._num_batches * (epoch + 1) - 1
         return EpochRecord(
             epoch=epoch + 1,

@@ -22,7 +22,7 @@ from vit_dementia.training.optimizer import learning_rate_at, set_learning_rate
 
 @dataclass(frozen=True)
 class Batch:
-    """Prepared slices and their labels.
+    """Prepared slices, or what a frozen backbone made of them, and their labels.
 
     Attributes:
         step: batches since the run began.
@@ -31,7 +31,7 @@ class Batch:
     """
 
     step: int
-    images: UInt8[Tensor, "b c h w"]
+    images: UInt8[Tensor, "b c h w"] | Float[Tensor, "b t d"]
     labels: Int[Tensor, " b"]
     share: float = 1.0
     ends_update: bool = True
@@ -90,7 +90,7 @@ def fit(
 
 
 def classify(
-    normalize: Callable[[Batch], Float[Tensor, "b c h w"]],
+    prepare: Callable[[Batch], Tensor],
     *,
     class_weights: Float[Tensor, " k"],
     label_smoothing: float,
@@ -98,13 +98,13 @@ def classify(
     """Return the cross-entropy objective, classes weighted, labels smoothed.
 
     Args:
-        normalize: makes the network's input of a batch, augmentation included.
+        prepare: makes the network's input of a batch, augmentation included.
     """
 
     def objective(
         model: nn.Module, batch: Batch
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        logits = model(normalize(batch)).float()  # the loss in full precision
+        logits = model(prepare(batch)).float()  # the loss in full precision
         weight = class_weights.to(logits.device)
         losses = nn.functional.cross_entropy(
             logits,

@@ -47,6 +47,14 @@ def freeze(model: nn.Module, what: str, *, depth: int) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def learns_beyond_the_head(model: nn.Module) -> bool:
+    """Say whether any parameter that learns comes before the head."""
+    return any(
+        parameter.requires_grad and not _HEAD.match(name)
+        for name, parameter in model.named_parameters()
+    )
+
+
 def _layer_of(name: str, depth: int) -> int:
     """Return 0 for the embedding, 1 for the first block, depth + 1 for the head."""
     if found := _BLOCK.match(name):

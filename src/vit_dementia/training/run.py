@@ -14,6 +14,7 @@ from vit_dementia.models.description import Architecture
 from vit_dementia.progress import Logged, Quiet, Watch
 from vit_dementia.training.calibrate import calibrate
 from vit_dementia.training.epochs import Training
+from vit_dementia.training.feed import make_feed
 from vit_dementia.training.material import make_split, read_material
 from vit_dementia.training.optimizer import freeze
 from vit_dementia.training.run_folder import RunFolder
@@ -123,7 +124,8 @@ def _prepare(
         f"{num_all:,} parameters, {num_learning:,} of them learning, on "
         f"{described(fabric)}"
     )
-    return Training(config, material, model, fabric, watch)
+    feed = make_feed(config, material, model, fabric, cache=cache, watch=watch)
+    return Training(config, material, model, feed, fabric, watch)
 
 
 def _tokens(a: Architecture) -> str:

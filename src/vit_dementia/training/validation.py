@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from lightning_fabric import Fabric
 from torch import nn
 
 from vit_dementia.evaluation.metrics import balanced_accuracy
-from vit_dementia.inference.forward import logits_of, mean_cross_entropy, softmax
+from vit_dementia.inference.forward import mean_cross_entropy, softmax
+from vit_dementia.training.feed import Feed
 from vit_dementia.training.material import Material
 
 
@@ -30,13 +30,13 @@ class HeldOut:
 
 
 def score_held_out(
-    model: nn.Module, material: Material, role: str, fabric: Fabric
+    model: nn.Module, feed: Feed, material: Material, role: str
 ) -> HeldOut | None:
     """Return the scores on a role's slices, or None if it has none."""
     rows = material.rows(role)
     if not len(rows):
         return None
-    logits = logits_of(model, material.images, rows, material.preprocessing, fabric)
+    logits = feed.logits(model, rows)
     probabilities, labels = softmax(logits), material.labels[rows]
     unit = "participant" if material.cohort.participants_known else "image"
     names = np.array(material.cohort.unit_ids(unit))[rows]

@@ -16,6 +16,7 @@ from vit_dementia.models import create_model
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet
 from vit_dementia.training.epochs import Training
+from vit_dementia.training.feed import SliceFeed
 from vit_dementia.training.material import Material
 
 
@@ -45,7 +46,9 @@ def _training(tmp_path, num: int, **settings: object) -> Training:
         depth=1,
         num_heads=1,
     )
-    return Training(config, material, model, make_fabric("cpu", "fp32"), Quiet())
+    fabric = make_fabric("cpu", "fp32")
+    feed = SliceFeed(config, material, model, fabric)
+    return Training(config, material, model, feed, fabric, Quiet())
 
 
 @pytest.mark.parametrize("num", [1, 2, 7, 12])
