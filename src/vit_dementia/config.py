@@ -194,6 +194,9 @@ class TrainConfig:
     """bf16 where the processor computes in it, else fp32"""
     watch_test: bool = False
     """also record the curve of the test part; nothing is chosen by it"""
+    retries: int = 0
+    """how often to go on from the last good state at a tenth of the learning rate, when
+    the loss is no number"""
     checkpoint_minutes: float = 5.0
     """minutes of training that a power cut may cost at most"""
 
@@ -210,7 +213,7 @@ class TrainConfig:
             ("learning_rate", self.learning_rate, self.learning_rate > 0, "> 0"),
             *(
                 (n, of[n], of[n] >= 0, "0 or more")
-                for n in ("weight_decay", "grad_clip")
+                for n in ("weight_decay", "grad_clip", "retries")
             ),
             ("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]"),
             ("warmup", self.warmup, 0 <= self.warmup < 1, "a share in [0, 1)"),

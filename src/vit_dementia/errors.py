@@ -7,7 +7,8 @@
     ├── DataError ── ManifestError     a table or split file: file, line and column
     │             ├─ ScanError         one scan: path, what was needed, what was found
     │             └─ LeakageError      who stands on both sides of a split
-    └── CheckpointError                missing piece, other format or other classes
+    ├── CheckpointError                missing piece, other format or other classes
+    └── DivergenceError                training left the numbers; names step and files
 
 A message reads *where: what was found; what is needed; what to do*. The command line
 prints it as one line a fault and leaves with ``exit_code``; anything that is not a
@@ -64,6 +65,10 @@ class LeakageError(DataError):
     """Somebody stands on both sides of a split."""
 
     exit_code = 3
+
+
+class DivergenceError(VitDementiaError):
+    """Training gave a loss that is no number; names the step and its files."""
 
 
 class CheckpointError(VitDementiaError):

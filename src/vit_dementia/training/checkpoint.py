@@ -8,6 +8,7 @@ the other, or with another hash, does not count. The two newest are kept.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,23 @@ def load_newest(
             return Progress(manifest["step"], manifest["epochs"], manifest["facts"])
         log.warning("%s: is damaged; the one before it is used", tensors_file.name)
     return None
+
+
+def add_fact(folder: Path, name: str, change: Callable[[Any], Any]) -> Any:
+    """Change one fact of every checkpoint that is kept; return that of the newest.
+
+    Args:
+        folder: of the checkpoints.
+        name: of the fact.
+        change: makes the new value of the old one; None where there was none.
+    """
+    changed = None
+    for manifest_file in reversed(_newest_first(folder)):
+        manifest = read_json(manifest_file, CheckpointError)
+        changed = change(manifest["facts"].get(name))
+        manifest["facts"][name] = changed
+        write_json(manifest_file, manifest)
+    return changed
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -3,51 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Literal
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from lightning_fabric import Fabric
 from torch import nn
 
-from vit_dementia.config import RunConfig
-from vit_dementia.data.batches import class_weights, epoch_order
+from vit_dementia.config import RunConfig, TrainConfig
+from vit_dementia.data.batches import class_weights
+from vit_dementia.errors import DivergenceError
 from vit_dementia.inference.model_folder import write_model_folder
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.progress import Watch
 from vit_dementia.training import checkpoint
 from vit_dementia.training.checkpoint import Progress
+from vit_dementia.training.course import Course
 from vit_dementia.training.feed import Feed
 from vit_dementia.training.history import EpochRecord, read_history, write_history
-from vit_dementia.training.loop import Batch, Objective, Step, classify, fit
+from vit_dementia.training.loop import Objective, Step, classify, fit
 from vit_dementia.training.material import Material
 from vit_dementia.training.optimizer import learning_rate_at, make_optimizer
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.training.tally import READ_EVERY, Diverged, Tally
 from vit_dementia.training.tracking import Tracker
 from vit_dementia.training.validation import Best, HeldOut, score_held_out
 
-
-@dataclass(frozen=True)
-class Tally:
-    """Sums over the slices of an epoch so far."""
-
-    loss: float = 0.0
-    num_correct: float = 0.0
-    num_slices: int = 0
-    seconds: float = 0.0
-
-    def plus(self, step: Step, seconds: float) -> Tally:
-        """Return the sums with one more batch."""
-        return Tally(
-            self.loss + step.losses.sum().item(),
-            self.num_correct + step.is_correct.sum().item(),
-            self.num_slices + len(step.losses),
-            self.seconds + seconds,
-        )
+SLOWER = 0.1  # times the learning rate, after the loss was no number
+_NAMED = 5  # files named in a message
 
 
 @dataclass(frozen=True)
@@ -62,16 +49,44 @@ class Training:
     watch: Watch
 
     def run(self, folder: RunFolder) -> None:
-        """Train from the newest checkpoint, or from the start, to the last epoch."""
+        """Train from the newest checkpoint, or from the start, to the last epoch.
+
+        Raises:
+            DivergenceError: if the loss is no number; the last good state is kept.
+        """
         self.watch.say(self.material.sentence())
         self.watch.say(self.material.leak.sentence())
-        settings = self.config.train
+        for attempt in count():
+            try:
+                self._go_on(folder)
+            except DivergenceError as error:
+                if attempt >= self.config.train.retries:
+                    raise
+                self.watch.say(str(error))
+                slowed = checkpoint.add_fact(
+                    folder.checkpoints, "slowed", lambda old: (old or 0) + 1
+                )
+                self.watch.say(
+                    "going on from the last good state with the learning rate times "
+                    f"{SLOWER**slowed:g}"
+                )
+            else:
+                return
+
+    def _go_on(self, folder: RunFolder) -> None:
         optimizer = make_optimizer(
-            self.model, settings, depth=self.model.architecture.depth
+            self.model, self.config.train, depth=self.model.architecture.depth
         )
-        place = checkpoint.load_newest(
-            folder.path / "checkpoints", self.model, optimizer
-        ) or Progress(step=0, epochs=0, facts={})
+        place = checkpoint.load_newest(folder.checkpoints, self.model, optimizer)
+        if place is None:
+            place = Progress(step=0, epochs=0, facts={})
+            if self.config.train.retries:  # a state to go back to
+                checkpoint.save(folder.checkpoints, self.model, optimizer, place)
+        facts = {"slowed": place.facts.get("slowed", 0)}
+        settings = replace(
+            self.config.train,
+            learning_rate=self.config.train.learning_rate * SLOWER ** facts["slowed"],
+        )
         wrapped, optimizer = self.fabric.setup(self.feed.network, optimizer)
         records = read_history(folder.path / "history.jsonl")[: place.epochs]
         best = Best(**place.facts.get("best", {}))
@@ -83,30 +98,26 @@ class Training:
             for epoch in range(place.epochs, settings.epochs):
                 if self._is_over(best, epoch):
                     break
+                facts["best"] = asdict(best)
+                place = Progress(place.step, epoch, facts)
                 tally = self._train_epoch(
-                    folder,
-                    wrapped,
-                    optimizer,
-                    epoch,
-                    start=place.step,
-                    best=best,
-                    tally=tally,
+                    folder, wrapped, optimizer, settings, place=place, tally=tally
                 )
                 val = score_held_out(wrapped, self.feed, self.material, "val")
                 if best.is_beaten_by(val):
                     best = best.replaced_by(val, epoch=epoch + 1)
                     self._keep(folder, best)
-                record = self._record(wrapped, epoch, tally, val)
+                record = self._record(wrapped, settings, epoch, tally, val)
                 records.append(record)
                 write_history(folder.path, records)
                 tracker.add(record)
                 self.watch.say(record.sentence(settings.epochs))
                 place = Progress(
-                    self._num_batches * (epoch + 1), epoch + 1, {"best": asdict(best)}
+                    self.course.num_batches * (epoch + 1),
+                    epoch + 1,
+                    facts | {"best": asdict(best)},
                 )
-                checkpoint.save(
-                    folder.path / "checkpoints", self.model, optimizer, place
-                )
+                self._save(folder, optimizer, place)
                 tally = Tally()
         if best.epoch:
             self.watch.say(best.sentence())
@@ -116,99 +127,84 @@ class Training:
         folder: RunFolder,
         wrapped: nn.Module,
         optimizer: torch.optim.Optimizer,
-        epoch: int,
+        settings: TrainConfig,
         *,
-        start: int,
-        best: Best,
+        place: Progress,
         tally: Tally,
     ) -> Tally:
         """Do the batches of one epoch that are left; return its sums."""
-        settings = self.config.train
+        course, epoch = self.course, place.epochs
         steps = fit(
             wrapped,
-            self._batches(epoch, start),
+            course.batches(epoch, place.step, self.feed, self.fabric),
             self._objective(),
             optimizer,
             settings,
             fabric=self.fabric,
-            num_steps=self._num_steps,
+            num_steps=course.num_steps,
             seed=self.config.seed,
         )
+        read_every = 1 if self.fabric.device.type == "cpu" else READ_EVERY
         saved = clock = time.monotonic()
-        with self.watch.count(
-            f"epoch {epoch + 1}/{settings.epochs}", len(self._order(epoch))
-        ) as bar:
+        unread: list[Step] = []
+        num_slices = len(course.order(epoch))
+        title = f"epoch {epoch + 1}/{settings.epochs}"
+        with self.watch.count(title, num_slices) as bar:
             bar.advance(tally.num_slices)
             for step in steps:
+                unread.append(step)
+                is_last = (step.batch.step + 1) % course.num_batches == 0
+                if len(unread) < read_every and not is_last:
+                    continue
                 now = time.monotonic()
-                tally, clock = tally.plus(step, now - clock), now
-                bar.advance(len(step.losses), _note(tally, best))
+                before = tally.num_slices
+                tally, clock = self._read(tally, unread, now - clock), now
+                unread = []
+                bar.advance(
+                    tally.num_slices - before, _note(tally, place.facts["best"])
+                )
                 is_due = now - saved > 60 * settings.checkpoint_minutes
                 # Not between the batches of one update: their gradient is not saved.
                 if is_due and step.batch.ends_update:
-                    facts = {"best": asdict(best), "tally": asdict(tally)}
-                    checkpoint.save(
-                        folder.path / "checkpoints",
-                        self.model,
-                        optimizer,
-                        Progress(step.batch.step + 1, epoch, facts),
-                    )
+                    facts = place.facts | {"tally": asdict(tally)}
+                    reached = Progress(step.batch.step + 1, epoch, facts)
+                    self._save(folder, optimizer, reached)
                     saved = time.monotonic()
         return tally
 
+    def _read(self, tally: Tally, steps: Sequence[Step], seconds: float) -> Tally:
+        """Return the sums with more steps, if all of them are sound."""
+        try:
+            return tally.plus(steps, seconds)
+        except Diverged as diverged:
+            step = diverged.step.batch.step
+            table = self.material.cohort.table
+            files = [str(table["path"].iloc[r]) for r in self.course.rows_of(step)]
+            named = ", ".join(files[:_NAMED])
+            more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+            raise DivergenceError(
+                f"step {step + 1}, epoch {step // self.course.num_batches + 1}: the "
+                f"loss is {diverged.loss:g} on {named}{more}; needs a number; the last "
+                "good state is kept: look at these files, or lower --learning-rate "
+                f"(now {diverged.step.learning_rate:g}), or let --train.retries 1 do so"
+            ) from diverged
+
+    def _save(
+        self, folder: RunFolder, optimizer: torch.optim.Optimizer, place: Progress
+    ) -> None:
+        """Save the place, unless the last update left weights that are no numbers."""
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise DivergenceError(
+                f"step {place.step}: the update left weights that are no numbers; "
+                "the last good state is kept: lower --learning-rate, or let "
+                "--train.retries 1 do so"
+            )
+        checkpoint.save(folder.checkpoints, self.model, optimizer, place)
+
     @cached_property
-    def _units(self) -> list[str]:
-        """Whose slice each row is: a participant's, or only its own where unknown."""
-        return self.material.cohort.unit_ids(self._unit)
-
-    @property
-    def _unit(self) -> Literal["participant", "image"]:
-        return "participant" if self.material.cohort.participants_known else "image"
-
-    def _order(self, epoch: int) -> Int[np.ndarray, " k"]:
-        """Return the rows of the cohort that one epoch shows, in order."""
-        rows = self.material.rows("train")
-        settings = self.config
-        return rows[
-            epoch_order(
-                [self._units[row] for row in rows],
-                self.material.labels[rows],
-                seed=settings.seed,
-                epoch=epoch,
-                slices_per_participant=settings.data.slices_per_participant,
-                sampling="balanced"
-                if settings.train.balance == "sampling"
-                else "as-is",
-            )
-        ]
-
-    @property
-    def _num_batches(self) -> int:
-        """Batches of one epoch: the same for all."""
-        return -(-len(self._order(0)) // self.config.train.batch_size)
-
-    @property
-    def _num_steps(self) -> int:
-        return self._num_batches * self.config.train.epochs
-
-    def _batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch from step ``start`` of the run on."""
-        order, size = self._order(epoch), self.config.train.batch_size
-        many, num_batches = self.config.train.accumulate, self._num_batches
-        for index in range(num_batches):
-            step = num_batches * epoch + index
-            if step < start:
-                continue
-            rows = order[index * size : (index + 1) * size]
-            labels = torch.from_numpy(self.material.labels[rows].astype(np.int64))
-            first = index - index % many  # of the batches that make one update
-            yield Batch(
-                step,
-                self.fabric.to_device(self.feed.take(rows, epoch)),
-                self.fabric.to_device(labels),
-                share=1 / min(many, num_batches - first),
-                ends_update=index + 1 in (first + many, num_batches),
-            )
+    def course(self) -> Course:
+        """Which slices stand in which step."""
+        return Course(self.config, self.material)
 
     def _objective(self) -> Objective:
         settings, material = self.config.train, self.material
@@ -245,7 +241,8 @@ class Training:
 
     def _facts(self, best: Best) -> dict[str, object]:
         """Say what the model card says of the training. No paths, no participants."""
-        material, unit, units = self.material, self._unit, np.array(self._units)
+        material, unit = self.material, self.course.unit
+        units = np.array(self.course.units)
         return {
             "epoch": best.epoch,
             "seed": self.config.seed,
@@ -258,15 +255,20 @@ class Training:
         }
 
     def _record(
-        self, wrapped: nn.Module, epoch: int, tally: Tally, val: HeldOut | None
+        self,
+        wrapped: nn.Module,
+        settings: TrainConfig,
+        epoch: int,
+        tally: Tally,
+        val: HeldOut | None,
     ) -> EpochRecord:
         test = None
         if self.config.train.watch_test:
             test = score_held_out(wrapped, self.feed, self.material, "test")
-        last = self._num_batches * (epoch + 1) - 1
+        last = self.course.num_batches * (epoch + 1) - 1
         return EpochRecord(
             epoch=epoch + 1,
-            learning_rate=learning_rate_at(last, self._num_steps, self.config.train),
+            learning_rate=learning_rate_at(last, self.course.num_steps, settings),
             train_loss=tally.loss / tally.num_slices,
             train_accuracy=tally.num_correct / tally.num_slices,
             val_loss=val.loss if val else None,
@@ -279,9 +281,9 @@ class Training:
         )
 
 
-def _note(tally: Tally, best: Best) -> str:
+def _note(tally: Tally, best: Mapping[str, Any]) -> str:
     rate = tally.num_slices / max(tally.seconds, 1e-9)
     note = f"loss {tally.loss / tally.num_slices:.3f}, {rate:.1f} images/s"
-    if best.epoch and best.balanced_accuracy >= 0:
-        note += f", best validation {best.balanced_accuracy:.3f}"
+    if best["epoch"] and best["balanced_accuracy"] >= 0:
+        note += f", best validation {best['balanced_accuracy']:.3f}"
     return note

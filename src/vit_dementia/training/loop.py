@@ -83,7 +83,12 @@ def fit(
         fabric.backward(losses.mean() * batch.share)
         if batch.ends_update:
             if config.grad_clip:
-                fabric.clip_gradients(model, optimizer, max_norm=config.grad_clip)
+                fabric.clip_gradients(
+                    model,
+                    optimizer,
+                    max_norm=config.grad_clip,
+                    error_if_nonfinite=False,  # the caller reads the loss and says more
+                )
             optimizer.step()
             optimizer.zero_grad()
         yield Step(batch, losses.detach(), is_correct, learning_rate)

@@ -124,6 +124,11 @@ class RunFolder:
         """What is needed to predict."""
         return find_model_folder(self.path)
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where a stopped run finds its place."""
+        return self.path / "checkpoints"
+
     def evaluation(self, role: str) -> Path:
         """Return the folder for the scores of one part of the split."""
         return self.path / "evaluation" / role

@@ -17,6 +17,7 @@ from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet
 from vit_dementia.training.epochs import Training
 from vit_dementia.training.feed import SliceFeed
+from vit_dementia.training.loop import Batch
 from vit_dementia.training.material import Material
 
 
@@ -51,6 +52,11 @@ def _training(tmp_path, num: int, **settings: object) -> Training:
     return Training(config, material, model, feed, fabric, Quiet())
 
 
+def _batches(training: Training, epoch: int, start: int) -> list[Batch]:
+    course = training.course
+    return list(course.batches(epoch, start, training.feed, training.fabric))
+
+
 @pytest.mark.parametrize("num", [1, 2, 7, 12])
 @given(size=st.integers(1, 5), many=st.integers(1, 4), epoch=st.integers(0, 3))
 def test_updates_share_their_gradient_fully_and_end_with_the_epoch(
@@ -59,7 +65,7 @@ def test_updates_share_their_gradient_fully_and_end_with_the_epoch(
     training = _training(
         tmp_path_factory.mktemp("x"), num, batch_size=size, accumulate=many
     )
-    batches = list(training._batches(epoch, start=0))
+    batches = _batches(training, epoch, 0)
     assert sum(len(batch.labels) for batch in batches) == num
     assert batches[-1].ends_update
     update: list[float] = []
@@ -76,8 +82,8 @@ def test_a_started_epoch_goes_on_with_the_very_batches_that_are_left(
     tmp_path_factory, start
 ) -> None:
     training = _training(tmp_path_factory.mktemp("x"), 12, batch_size=2)
-    whole = list(training._batches(1, start=0))
-    rest = list(training._batches(1, start=6 + start))
+    whole = _batches(training, 1, 0)
+    rest = _batches(training, 1, 6 + start)
     assert [batch.step for batch in rest] == list(range(6 + start, 12))
     for ours, theirs in zip(rest, whole[start:], strict=True):
         assert ours.labels.tolist() == theirs.labels.tolist()
