@@ -1,7 +1,8 @@
 """The floors of one scored part, computed from the same slices the network saw.
 
-Shapes: ``n`` slices of a part, ``c`` channels, ``h w`` pixels, ``a b`` after shrinking,
-``u`` participants (or images, where participants are not known), ``k`` classes.
+Shapes: ``s`` slices of a cohort, ``n`` of a part, ``c`` channels, ``h w`` pixels, ``a
+b`` after shrinking, ``u`` participants (or images, where participants are not known),
+``k`` classes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Part:
     """
 
     cohort: Cohort
-    images: Images
+    images: UInt8[np.ndarray, "s c h w"]
     rows: Int[np.ndarray, " n"]
 
     def shrunk(self, change: Callable[[Images], Images] | None = None) -> np.ndarray:
@@ -111,6 +112,7 @@ def floor_predictions(
 ) -> dict[str, Predictions]:
     """Return what needs no network says of the scored rows, by name of the floor.
 
+    They stand in order of how little they see; of equally good ones the first is named.
     A floor that cannot be computed (one class to learn from) is left out.
 
     Args:
@@ -130,7 +132,7 @@ def floor_predictions(
         CHANCE: chance[asked.unit_of_row],
     }
     if known is not None:
-        told |= _learned(known, asked, k)
+        told |= _facts(known, asked, k) | _silhouettes(known, asked, k)
     if answer_erased is not None:
         told[ERASED] = np.concatenate(
             [
@@ -138,22 +140,19 @@ def floor_predictions(
                 for start in range(0, len(asked.rows), _AT_ONCE)
             ]
         )
+    if known is not None:
+        told |= _pixels(known, asked, k)
     return {
         name: predictions_of_rows(asked.cohort, asked.rows, probabilities)
         for name, probabilities in told.items()
     }
 
 
-def _learned(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
-    """Return the floors that learn from the training part."""
-    ours, theirs = known.shrunk(), asked.shrunk()
-    told = {NEIGHBOR: floors.nearest_neighbor(ours, known.label, theirs, num_classes=k)}
+def _facts(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
+    """Return what is told by age, sex and site, as far as they are known."""
+    facts = [name for name in FACTS if _is_known(name, known, asked)]
+    told = {}
     with suppress(UndefinedScoreError):
-        told[LINEAR] = _linear(known, ours, asked, theirs, k)
-        told[SILHOUETTE] = _linear(
-            known, known.shrunk(erase), asked, asked.shrunk(erase), k
-        )
-        facts = [name for name in FACTS if _is_known(name, known, asked)]
         if facts:
             answer = floors.facts_alone(
                 known.facts[facts],
@@ -165,18 +164,37 @@ def _learned(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
     return told
 
 
+def _silhouettes(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
+    """Return what is told by everything but the inside of the head."""
+    told = {}
+    with suppress(UndefinedScoreError):
+        ours, theirs = known.shrunk(erase), asked.shrunk(erase)
+        told[SILHOUETTE] = _linear(known, ours, asked, theirs, num_classes=k)
+    return told
+
+
+def _pixels(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
+    """Return what is told by whole slices without a network."""
+    ours, theirs = known.shrunk(), asked.shrunk()
+    told = {NEIGHBOR: floors.nearest_neighbor(ours, known.label, theirs, num_classes=k)}
+    with suppress(UndefinedScoreError):
+        told[LINEAR] = _linear(known, ours, asked, theirs, num_classes=k)
+    return told
+
+
 def _linear(
     known: Part,
     ours: Float[np.ndarray, "n a b"],
     asked: Part,
     theirs: Float[np.ndarray, "m a b"],
-    k: int,
+    *,
+    num_classes: int,
 ) -> Float[np.ndarray, "m k"]:
     """Give each scored row the answer for its participant, or for itself."""
     _, features = floors.mean_and_spread(ours, known.unit.tolist())
     _, asked_features = floors.mean_and_spread(theirs, asked.unit.tolist())
     answer = floors.linear(
-        features, known.label[known.first], asked_features, num_classes=k
+        features, known.label[known.first], asked_features, num_classes=num_classes
     )
     return answer[asked.unit_of_row]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vit_dementia.evaluation.above_floor import compare_with_floors
@@ -61,3 +63,41 @@ def test_scores_that_are_undefined_are_not_compared():
     found = compare_with_floors(one_side, {"majority": one_side}, seed=0)
     assert set(found) == {"accuracy"}
     assert found["accuracy"]["verdict"] == "not above the floor"
+
+
+def test_permuted_labels_are_not_above_the_floor_in_36_of_40_seeds():
+    """Predictions stay; labels are dealt out anew among the participants scored."""
+    rng = np.random.default_rng(0)
+    n = 84  # as many as the demo scores
+    label = np.arange(n) % 3
+
+    def rows(skill):
+        odds = np.exp(rng.normal(size=(n, 3)) + skill * np.eye(3)[label])
+        probability = odds / odds.sum(axis=1, keepdims=True)
+        return Rows(
+            classes=("none", "very mild", "mild"),
+            label=label,
+            probability=probability,
+            predicted=probability.argmax(axis=1),
+            participant=np.arange(n).astype(str),
+            num_scans=np.ones(n, int),
+            positive=("very mild", "mild"),
+        )
+
+    model, linear, neighbor = rows(3.0), rows(0.5), rows(0.2)
+    majority = replace(
+        model, probability=np.full((n, 3), 1 / 3), predicted=np.ones(n, int)
+    )
+    floors = {"majority": majority, "linear": linear, "neighbor": neighbor}
+    true = compare_with_floors(model, floors, seed=0)
+    assert true["auroc"]["verdict"] == "above the floor"
+    verdicts = []
+    for seed in range(40):
+        dealt = np.random.default_rng(seed).permutation(label)
+        found = compare_with_floors(
+            replace(model, label=dealt),
+            {name: replace(floor, label=dealt) for name, floor in floors.items()},
+            seed=seed,
+        )
+        verdicts.append(found["auroc"]["verdict"])
+    assert verdicts.count("above the floor") <= 4
