@@ -1,0 +1,60 @@
+"""The slice without the head."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vit_dementia.preparation.silhouette import FILL, erase, head_of
+
+
+def disc(radius=0.3, size=(96, 80), inside=180.0, outside=0.0):
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    away = np.hypot(rows - size[0] / 2, columns - size[1] / 2)
+    return np.where(away < radius * size[0], inside, outside), away
+
+
+@pytest.mark.parametrize("size", [(96, 80), (208, 176), (300, 300), (32, 24)])
+def test_the_head_is_found_at_any_size_with_its_holes(size):
+    image, away = disc(size=size)
+    image[away < 0.1 * size[0]] = 0  # ventricles
+    head = head_of(image)
+    truth = away < 0.3 * size[0]
+    overlap = 2 * (head & truth).sum() / (head.sum() + truth.sum())
+    assert overlap > 0.93
+    assert head[size[0] // 2, size[1] // 2]
+
+
+def test_noise_and_a_dim_rim_do_not_hide_the_head():
+    image, away = disc(inside=120.0)
+    image[(away > 0.22 * 96) & (away < 0.3 * 96)] = 60.0
+    image += np.abs(np.random.default_rng(0).normal(0, 8, image.shape))
+    head, truth = head_of(image), away < 0.3 * 96
+    assert 2 * (head & truth).sum() / (head.sum() + truth.sum()) > 0.93
+
+
+def test_a_bright_border_is_no_head_and_survives_erasing():
+    image, _ = disc()
+    image[:3] = image[-3:] = image[:, :3] = image[:, -3:] = 255
+    slices = image.astype(np.uint8)[None, None]
+    erased = erase(slices)
+    assert (erased[0, 0, :3] == 255).all()
+    assert erased[0, 0, 48, 40] == FILL
+    assert (erased[0, 0, 5:10, 5:10] == 0).all()  # background stays
+
+
+def test_nothing_inside_the_head_is_left_to_tell():
+    image, away = disc()
+    other = image.copy()
+    other[away < 10] = 90
+    first, second = (
+        erase(np.stack([one.astype(np.uint8)] * 3)[None]) for one in (image, other)
+    )
+    assert np.array_equal(first, second)
+
+
+def test_an_empty_slice_has_no_head():
+    assert not head_of(np.zeros((40, 40))).any()
+    corner = np.zeros((100, 100))
+    corner[:5, :5] = 200  # far from the center
+    assert not head_of(corner).any()
