@@ -92,7 +92,7 @@ def _rows_of_forest(
             fontsize=8,
             color=color,
         )
-    axis.set_yticks(range(len(sources)), [short(who, 30) for who in sources])
+    axis.set_yticks(range(len(sources)), [short(who, 44) for who in sources])
     axis.set_ylim(len(sources) - 0.5, -0.6)  # the model on top
     axis.tick_params(axis="y", length=0)
 

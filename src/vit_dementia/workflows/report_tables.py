@@ -89,20 +89,25 @@ def early_table(metrics: Metrics) -> dict[str, Any] | None:
     if not early:
         return None
     sources = {"this model": early["scores"], **early["floors"]}
+    compared = [name for name in COMPARED if name in early["scores"]]
     return {
         "endpoint": early["endpoint"]["words"],
         "participants": early["n_participants"],
         "images": early["n_images"],
-        "columns": list(sources),
+        "columns": [title(name) for name in compared],
         "rows": [
             {
-                "name": title(key),
+                "name": name,
                 "cells": [
-                    number(scores[key]) if key in scores else ""
-                    for scores in sources.values()
+                    number(scores[key]) if key in scores else "" for key in compared
                 ],
             }
-            for key in early["scores"]
+            for name, scores in sources.items()
+        ],
+        "others": [
+            f"{title(key)} {number(entry)}"
+            for key, entry in early["scores"].items()
+            if key not in compared
         ],
     }
 

@@ -81,8 +81,9 @@ def test_the_early_question_is_shown_beside_the_floors() -> None:
         "floors": {"majority class": {"auroc": ENTRY}},
     }
     table = tables.early_table({"early": early})
-    assert table["columns"] == ["this model", "majority class"]
-    assert table["rows"][1] == {"name": "AUPRC", "cells": [SAID, ""]}
+    assert table["columns"] == ["AUROC"]
+    assert table["rows"][1] == {"name": "majority class", "cells": [SAID]}
+    assert table["others"] == [f"AUPRC {SAID}"]
 
 
 def test_sets_say_what_not_sure_buys_or_why_there_are_none() -> None:
