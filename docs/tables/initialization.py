@@ -6,7 +6,7 @@ a training: the lowest validation loss of its epochs, and the balanced accuracy 
 participant of the epoch that is kept.
 
 Run: ``make table initialization ARGS="DATA PARTICIPANTS"`` as for ``slices``. What is
-in ``runs/table-initialization`` already is not run again.
+in ``runs/table-initialization`` already goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def main() -> None:
 
 def _row(scheme: str, fold: int, filled: dict[str, str]) -> dict[str, Any]:
     out = WORK / f"{scheme}-{fold}"
-    if not (out / "model").exists():
-        _call(COMMAND, filled | {"SCHEME": scheme, "FOLD": str(fold), "OUT": str(out)})
+    command = "train --resume OUT" if out.exists() else COMMAND
+    _call(command, filled | {"SCHEME": scheme, "FOLD": str(fold), "OUT": str(out)})
     history = read_history(out / "history.jsonl")
     losses = [epoch.val_loss for epoch in history if epoch.val_loss is not None]
     scores = [epoch.val_balanced_accuracy or 0.0 for epoch in history]
