@@ -1,0 +1,97 @@
+"""Who is who, from pixels alone; and whether ids that are given can be right.
+
+Each image has a fingerprint, a few candidates that may show the same person, and for
+each candidate evidence for or against (`fingerprints`, `neighbors`, `evidence`). The
+slices of one person form a chain, each being most like the next; groups are what the
+evidence holds together (`contraction`). No name and no order of files is looked at.
+
+Shapes: n scans, p pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vit_dementia.audit import chains
+from vit_dementia.audit.contraction import contract
+from vit_dementia.audit.likenesses import Likenesses, look_alikes
+from vit_dementia.audit.pictures import Pictures
+from vit_dementia.audit.reliability import Reliability, reliability
+from vit_dementia.audit.verification import Verification, verify
+
+__all__ = ["Grouping", "Likenesses", "Verification", "group", "look_alikes", "verify"]
+
+_MOST_ERROR = 0.2  # an estimate above this is no answer
+METHOD = "image content: chains of look-alike slices"
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """Who is on every scan, as the pixels tell.
+
+    Attributes:
+        participant: made-up ids, the same for scans that seem to show one person.
+        slice_order: place of a scan among those of its person, from 0; the whole order
+            may run either way. -1: unknown.
+        confidence: that a scan is with its person and with no other, in [0, 1].
+        estimated_error: 1 minus the F1 score over pairs of scans; None: cannot be told.
+        method: how it was told, or why it cannot be.
+        certain: False where it cannot be told who is who.
+    """
+
+    participant: tuple[str, ...]
+    slice_order: Int[np.ndarray, " n"]
+    confidence: Float[np.ndarray, " n"]
+    estimated_error: float | None
+    method: str
+    certain: bool
+
+
+def group(pictures: Pictures, *, alike: Likenesses | None = None) -> Grouping:
+    """Tell who is on which scan.
+
+    Args:
+        pictures: every scan; at least two.
+        alike: what looks alike, if that is known already.
+    """
+    alike = alike or look_alikes(pictures)
+    num = len(pictures)
+    evidence = alike.same_person
+    groups = contract(num, alike.pairs, evidence)
+    quality = reliability(groups, alike.pairs, alike.excess, alike.calibration)
+    refusal = _why_not(groups, alike, quality)
+    names = [f"person-{number + 1:04}" for number in range(int(groups.max()) + 1)]
+    return Grouping(
+        participant=tuple(names[number] for number in groups),
+        slice_order=chains.order(groups, alike.pairs, evidence),
+        confidence=np.zeros(num) if refusal else quality.confidence,
+        estimated_error=None if refusal else quality.estimated_error,
+        method=refusal or METHOD,
+        certain=not refusal,
+    )
+
+
+def _why_not(
+    groups: Int[np.ndarray, " n"], alike: Likenesses, quality: Reliability
+) -> str:
+    """Return why it cannot be told who is who, or nothing."""
+    if not alike.calibration.sees_neighbors:
+        return (
+            "cannot tell: too few images have a neighboring slice of the same person "
+            "among the others"
+        )
+    views = chains.views(len(groups), alike.pairs, alike.excess)
+    if views > 1:
+        return (
+            f"cannot tell: there are {views} kinds of views that never look alike, and "
+            "which of them belong to one person does not show"
+        )
+    if quality.estimated_error > _MOST_ERROR:
+        return (
+            "cannot tell: an estimated error of "
+            f"{quality.estimated_error:.2f} is more than {_MOST_ERROR}"
+        )
+    return ""

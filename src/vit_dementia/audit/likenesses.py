@@ -1,0 +1,70 @@
+"""Which scans of a cohort look alike: copies, neighboring slices, and strangers.
+
+Shapes: n scans, p pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+
+from vit_dementia.audit.evidence import Calibration, calibrate
+from vit_dementia.audit.fingerprints import Fingerprints, fingerprints
+from vit_dementia.audit.neighbors import candidates
+from vit_dementia.audit.pictures import Pictures
+
+_CANDIDATES = 20  # for each image
+
+
+@dataclass(frozen=True, eq=False)
+class Likenesses:
+    """Which scans look alike, and how much that means in this cohort.
+
+    Attributes:
+        pairs: rows of scans; each pair once, the smaller row first.
+        likeness: correlation of fine detail at the best turn, in [-1, 1].
+        calibration: what a likeness means.
+    """
+
+    prints: Fingerprints
+    pairs: Int[np.ndarray, "p 2"]
+    likeness: Float32[np.ndarray, " p"]
+    calibration: Calibration
+
+    @property
+    def excess(self) -> Float[np.ndarray, " p"]:
+        """By how many spreads each pair is more alike than strangers."""
+        return self.calibration.excess(self.likeness)
+
+    @property
+    def same_person(self) -> Float[np.ndarray, " p"]:
+        """Evidence that each pair shows one person; positive speaks for it."""
+        return self.calibration.evidence(self.likeness)
+
+    @property
+    def copies(self) -> Bool[np.ndarray, " p"]:
+        """Which pairs show the same image, one of them altered perhaps."""
+        found: np.ndarray = self.excess > self.calibration.copy
+        return found
+
+    @property
+    def neighbors(self) -> Bool[np.ndarray, " p"]:
+        """Which pairs show slices of one person side by side."""
+        found: np.ndarray = (self.same_person > 0) & ~self.copies
+        return found
+
+
+def look_alikes(pictures: Pictures, *, seed: int = 0) -> Likenesses:
+    """Find what looks alike; the cost grows with the number of scans.
+
+    Args:
+        pictures: every scan.
+        seed: of the search; it hardly matters.
+    """
+    prints = fingerprints(pictures.thumbnails)
+    pairs = candidates(prints, count=_CANDIDATES, seed=seed)
+    likeness = prints.likeness(pairs[:, 0], pairs[:, 1])
+    known = calibrate(len(prints), pairs, likeness)
+    return Likenesses(prints, pairs, likeness, known)
