@@ -35,6 +35,14 @@ class Machine:
     computes_bf16: bool
     versions: Mapping[str, str]
 
+    @property
+    def is_busy(self) -> bool:
+        """Say whether others kept the cores busy, so that no figure can be relied on.
+
+        This package's own work is not in the load before it.
+        """
+        return self.load is not None and self.load > self.num_cores / 2
+
     def sentence(self) -> str:
         """Say where and when in one line."""
         load = "" if self.load is None else f", load before {self.load:.1f}"

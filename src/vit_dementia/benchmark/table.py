@@ -15,6 +15,7 @@ from vit_dementia.benchmark.work import Case
 from vit_dementia.files import write_text
 
 FORMAT_VERSION = 1
+BUSY = "The machine was busy with other work: neither figures nor ratios count."
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "model": lambda row: f"ViT-{row.case.model}",
     "image_size": lambda row: str(row.case.image_size),
@@ -78,6 +79,7 @@ def markdown(machine: Machine, comparison: Comparison) -> str:
         f"Measured {machine.sentence()}.",
         f"Versions: {versions}.",
         "",
+        *([f"**{BUSY}**", ""] if machine.is_busy else []),
         *_HOW,
     ]
     for case, rows in groupby(comparison.rows, key=lambda row: row.case):

@@ -132,7 +132,7 @@ def _compare(
     from vit_dementia.benchmark.comparing import compare
     from vit_dementia.benchmark.entries import entries_here
     from vit_dementia.benchmark.machine import this_machine
-    from vit_dementia.benchmark.table import document, unequal_work, write_tables
+    from vit_dementia.benchmark.table import BUSY, document, unequal_work, write_tables
 
     entries = entries_here(peers)
     machine = this_machine(
@@ -141,6 +141,8 @@ def _compare(
         versions={entry.package: entry.version for entry in entries},
     )
     say(machine.sentence())
+    if machine.is_busy:
+        say(f"note: {BUSY}")
     say(f"measuring {', '.join(entry.name for entry in entries)}")
     comparison = compare(
         cases, entries, device=device, watch=watch_for_people(), **limits

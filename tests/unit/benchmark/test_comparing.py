@@ -11,7 +11,13 @@ from vit_dementia.benchmark import comparing
 from vit_dementia.benchmark.comparing import CEILING, cases_of, compare
 from vit_dementia.benchmark.entries import entries_here
 from vit_dementia.benchmark.machine import Machine, this_machine
-from vit_dementia.benchmark.table import document, unequal_work, write_tables
+from vit_dementia.benchmark.table import (
+    BUSY,
+    document,
+    markdown,
+    unequal_work,
+    write_tables,
+)
 from vit_dementia.progress import Quiet
 
 CPU = torch.device("cpu")
@@ -105,6 +111,13 @@ def test_table_and_page_say_what_was_measured_where(tmp_path) -> None:
     told = document(MACHINE, both)
     assert told["rows"][0]["model"] == "Ti/16"
     assert told["machine"]["versions"] == {"torch": "2"}
+
+
+def test_a_busy_machine_is_told_above_the_table() -> None:
+    comparison = comparing.Comparison([], [])
+    assert BUSY not in markdown(MACHINE, comparison)
+    assert BUSY in markdown(dataclasses.replace(MACHINE, load=7.5), comparison)
+    assert not dataclasses.replace(MACHINE, load=None).is_busy
 
 
 def test_other_work_than_ours_is_told() -> None:
