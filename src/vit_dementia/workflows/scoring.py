@@ -7,7 +7,7 @@ Shapes: ``n`` scans of the cohort, ``m`` of them scored, ``c`` channels, ``h w``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -210,7 +210,8 @@ def score_rows(
         lines=_lines(reading, positive_classes(model.classes, positive)),
         groups=groups_of(asked.cohort),
         calibration=model.calibration,
-        said=model.calibration.to_dict(model=model.sha256),
+        # Sets are calibrated on those who are scored here, so they say nothing of them.
+        said=replace(model.calibration, sets=None).to_dict(model=model.sha256),
         fabric=reading.fabric,
     )
 
