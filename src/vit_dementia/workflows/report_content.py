@@ -10,7 +10,7 @@ from vit_dementia.workflows import report_tables as tables
 from vit_dementia.workflows import report_words as words
 from vit_dementia.workflows.report_answers import answers, leak_sentence
 from vit_dementia.workflows.report_checklists import checklists
-from vit_dementia.workflows.report_limits import cannot_claim
+from vit_dementia.workflows.report_limits import cannot_claim, learned_floors
 from vit_dementia.workflows.report_people import NOT_PROVIDED
 from vit_dementia.workflows.report_picture import Picture
 from vit_dementia.workflows.report_probabilities import probabilities
@@ -122,7 +122,8 @@ def _beside(metrics: Metrics) -> dict[str, str]:
     if found is None:
         return {"said": "not compared", "more": "no floor was given", "tone": "bad"}
     more = f"{words.number(found['difference'])} beside {found['floor']}"
-    tone = "good" if found["verdict"] == ABOVE else "bad"
+    is_good = found["verdict"] == ABOVE and bool(learned_floors(metrics))
+    tone = "good" if is_good else "bad"
     return {"said": found["verdict"], "more": more, "tone": tone}
 
 

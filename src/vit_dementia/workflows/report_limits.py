@@ -8,7 +8,7 @@ from typing import Any
 from vit_dementia.evaluation.above_floor import ABOVE
 from vit_dementia.evaluation.endpoint import either
 from vit_dementia.evaluation.rows import FEWEST
-from vit_dementia.workflows.floors import ERASED
+from vit_dementia.workflows.floors import CHANCE, ERASED, MAJORITY
 from vit_dementia.workflows.report_words import (
     Metrics,
     count,
@@ -21,6 +21,10 @@ FEW = 30  # participants of a side; below it intervals are themselves unsure
 TOO_FEW = 15  # below it they held the truth too seldom: docs/explanation/intervals.md
 TOO_NARROW = "interval too narrow at this n"
 GUESSING = 0.5  # the AUROC of guessing
+_NEEDED = (
+    "It is not shown that a Vision Transformer was needed: no floor that learns, such "
+    "as a linear model on pixels, was scored beside it."
+)
 UNSURE = "the intervals are themselves unsure"
 
 
@@ -76,6 +80,15 @@ def _brain(metrics: Metrics) -> list[str]:
     ]
 
 
+def learned_floors(metrics: Metrics) -> set[str]:
+    """Return the floors that learn from data: those that are hard to be above.
+
+    >>> learned_floors({"floors": {"majority class": {}, "nearest neighbor": {}}})
+    {'nearest neighbor'}
+    """
+    return set(metrics["floors"]) - {MAJORITY, CHANCE, ERASED}
+
+
 def _floors(metrics: Metrics) -> list[str]:
     verdicts = metrics["above_floor"]
     if "auroc" not in verdicts:
@@ -85,7 +98,8 @@ def _floors(metrics: Metrics) -> list[str]:
             "It is not shown that the model is better than what needs no such model: "
             f"its AUROC is {verdicts['auroc']['verdict']}."
         ]
-    return [
+    needed = [] if learned_floors(metrics) else [_NEEDED]
+    return needed + [
         f"It is not shown that the model is better in {title(name).lower()}: "
         f"there it is {found['verdict']} ({found['floor']})."
         for name, found in verdicts.items()

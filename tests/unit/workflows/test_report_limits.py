@@ -120,3 +120,11 @@ def test_a_model_that_needs_no_brain_is_said_to_in_the_first_paragraph(metrics):
 def test_an_external_test_claims_no_third_place(metrics) -> None:
     assert "a third site" in " ".join(cannot_claim(metrics, external=True))
     assert "a third site" not in said(metrics)
+
+
+def test_being_above_chance_is_no_need_of_a_transformer(metrics) -> None:
+    easy = copy.deepcopy(metrics)
+    easy["above_floor"]["auroc"]["verdict"] = "above the floor"
+    assert "no floor that learns" not in said(easy)
+    easy["floors"] = {"majority class": easy["floors"]["another"]}
+    assert "no floor that learns" in said(easy)
