@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from .conftest import TINY
 
@@ -46,3 +46,21 @@ def test_all_patches_are_read_on_request(framed, command, tmp_path) -> None:
     assert "reading all 30 patches" in told.stderr
     assert _visible(tmp_path / "run/model") is None
     command("convert", "run", "out", "--format=timm")
+
+
+def test_a_scan_that_shows_something_elsewhere_is_answered_but_not_sure(
+    framed, command, tmp_path
+) -> None:
+    command("train", framed, *TINY, "--epochs=1", "--tokens=foreground", "--out=run")
+    usual = sorted(framed.rglob("*.png"))[0]
+    odd = tmp_path / "odd.png"
+    with Image.open(usual) as image:
+        moved = ImageChops.offset(image, 8, 0)
+    moved.save(odd)
+    told = command("predict", "run", usual, odd, "--json")
+    first, second = json.loads(told.stdout)["results"]
+    assert first["quality"]["reasons"] == []
+    assert "show nothing: read with all patches" in second["quality"]["reasons"][0]
+    assert second["abstained"]
+    assert second["early"] == "not sure"
+    assert sum(second["probabilities"].values()) == pytest.approx(1.0)

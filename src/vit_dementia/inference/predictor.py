@@ -17,8 +17,9 @@ from vit_dementia.errors import ScanError
 from vit_dementia.evaluation.calibrated import NOT_SURE
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.compute import Device, Precision, make_fabric
-from vit_dementia.inference.forward import BATCH_SIZE, logits_of, softmax
+from vit_dementia.inference.forward import BATCH_SIZE, softmax
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
+from vit_dementia.inference.reader import MISFIT, Reader
 from vit_dementia.progress import Quiet, Watch
 
 FORMAT_VERSION = 1
@@ -26,16 +27,27 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of some scans, and why others were refused."""
+    """What the model says of some scans, and why others were refused.
+
+    Attributes:
+        misfits: answered scans that show something where the model does not look; their
+            answers, and those for whoever is on them, are abstentions.
+    """
 
     model: SavedModel
     predictions: Predictions
     refused: dict[str, str]
+    misfits: frozenset[str] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``predict --json``, described in docs/reference."""
         results = [
-            _result(row, self.model.classes, self._early[row["path"]])
+            _result(
+                row,
+                self.model.classes,
+                self._early[row["path"]],
+                [MISFIT] if row["path"] in self.misfits else [],
+            )
             for row in self.predictions.table.to_dict("records")
         ]
         results += [
@@ -86,31 +98,40 @@ class Answer:
         if not len(known.table):
             return None
         people = known.by_participant()
-        early = self.model.calibration.answers(people.probabilities)
+        early = self._answers(people)
         people.table["abstained"] = [answer == NOT_SURE for answer in early]
         return people
 
     @cached_property
     def _early(self) -> dict[str, str | None]:
         """Say for each path yes, no, not sure or nothing: of all its person's scans."""
-        table, answers = self.predictions.table, self.model.calibration.answers
-        alone = answers(self.predictions.probabilities)
+        table = self.predictions.table
+        alone = self.model.calibration.answers(self.predictions.probabilities)
         early = dict(zip(table.path, alone, strict=True))
+        early |= dict.fromkeys(self.misfits, NOT_SURE)
         if self._pooled is not None:
             people = self._pooled
-            told = zip(
-                people.table.participant_id, answers(people.probabilities), strict=True
-            )
+            told = zip(people.table.participant_id, self._answers(people), strict=True)
             of_person = dict(told)
             for path, who in zip(table.path, table.participant_id, strict=True):
                 early[path] = of_person.get(who, early[path])
         return early
 
+    def _answers(self, people: Predictions) -> list[str | None]:
+        """Say yes, no or not sure of each participant; not sure if a scan misfits."""
+        table = self.predictions.table
+        odd = set(table.participant_id[table.path.isin(self.misfits)])
+        answers = self.model.calibration.answers(people.probabilities)
+        return [
+            NOT_SURE if who in odd else answer
+            for who, answer in zip(people.table.participant_id, answers, strict=True)
+        ]
+
     def _participants(self) -> list[dict[str, Any]]:
         """Say what stands in the answer for each participant who is known."""
         if self._pooled is None:
             return []
-        early = self.model.calibration.answers(self._pooled.probabilities)
+        early = self._answers(self._pooled)
         return [
             {
                 "participant_id": row["participant_id"],
@@ -127,7 +148,10 @@ class Answer:
 
 
 def _result(
-    row: dict[Any, Any], classes: Sequence[str], early: str | None
+    row: dict[Any, Any],
+    classes: Sequence[str],
+    early: str | None,
+    reasons: list[str],
 ) -> dict[str, Any]:
     known = row["participant_id"] != UNKNOWN
     return {
@@ -137,7 +161,7 @@ def _result(
         "predicted": row["predicted"],
         "abstained": early == NOT_SURE,
         "early": early,
-        "quality": {"verdict": "not assessed", "reasons": []},
+        "quality": {"verdict": "not assessed", "reasons": reasons},
     }
 
 
@@ -166,7 +190,7 @@ class Predictor:
     ) -> None:
         self.model = model
         self.fabric = make_fabric(device, precision)
-        self.network = self.fabric.setup_module(model.network)
+        self.reader = Reader(model, self.fabric)
 
     @classmethod
     def load(
@@ -196,19 +220,23 @@ class Predictor:
         names = [str(path) for path in paths]
         answered: list[str] = []
         logits: list[np.ndarray] = []
+        misfits: set[str] = set()
         refused: dict[str, str] = {}
         with (watch or Quiet()).count("predicting", len(names)) as bar:
             for start in range(0, len(names), BATCH_SIZE):
                 chosen = names[start : start + BATCH_SIZE]
-                images = []
+                images, readable = [], []
                 for name in chosen:
                     try:
                         images.append(self._prepared(Path(name)))
-                        answered.append(name)
+                        readable.append(name)
                     except ScanError as error:
                         refused[name] = str(error)
                 if images:
-                    logits.append(self._logits(np.stack(images)))
+                    read = self.reader(np.stack(images), np.arange(len(images)))
+                    logits.append(read.logits)
+                    answered += readable
+                    misfits.update(np.array(readable)[~read.fits].tolist())
                 bar.advance(len(chosen))
         classes = self.model.classes
         stacked = np.concatenate([*logits, np.empty((0, len(classes)), np.float32)])
@@ -222,14 +250,8 @@ class Predictor:
             labels=[UNKNOWN] * len(answered),
             probabilities=self.model.calibration.scaling(softmax(stacked)),
         )
-        return Answer(self.model, predictions, refused)
+        return Answer(self.model, predictions, refused, frozenset(misfits))
 
     def _prepared(self, path: Path) -> np.ndarray:
         preprocessing = self.model.preprocessing
         return preprocessing(read_slice(path, channels=preprocessing.channels))
-
-    def _logits(self, images: np.ndarray) -> np.ndarray:
-        rows = np.arange(len(images))
-        return logits_of(
-            self.network, images, rows, self.model.preprocessing, self.fabric
-        )

@@ -6,13 +6,14 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from vit_dementia.evaluation.calibrated import Calibration
-from vit_dementia.inference.forward import logits_of, softmax
+from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import (
     SavedModel,
     is_calibrated,
     read_model_folder,
     write_calibration,
 )
+from vit_dementia.inference.reader import Reader
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.training.material import Material
 from vit_dementia.training.run_folder import RunFolder
@@ -36,8 +37,7 @@ def _fitted(model: SavedModel, material: Material, fabric: Fabric) -> Calibratio
         return Calibration.none(model.classes, "no validation part")
     if material.leak:
         return Calibration.none(model.classes, "the parts of the split leak")
-    network = fabric.setup_module(model.network)
-    logits = logits_of(network, material.images, rows, model.preprocessing, fabric)
+    logits = Reader(model, fabric)(material.images, rows).logits
     if not np.isfinite(logits).all():
         return Calibration.none(model.classes, "its answers are no finite numbers")
     told = predictions_of_rows(material.cohort, rows, softmax(logits))

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped, UInt8
 from lightning_fabric import Fabric
-from torch import nn
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import roles
@@ -27,8 +26,9 @@ from vit_dementia.evaluation.lines import Line
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.evaluation.subgroups import age_bands
 from vit_dementia.inference.compute import Device, make_fabric
-from vit_dementia.inference.forward import logits_of, softmax
+from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
+from vit_dementia.inference.reader import Read, Reader
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.pack import pack_slices
 from vit_dementia.progress import Watch
@@ -55,9 +55,9 @@ class Reading:
     watch: Watch
 
     @cached_property
-    def network(self) -> nn.Module:
-        """Return the model's network where it computes."""
-        return self.fabric.setup_module(self.model.network)
+    def reader(self) -> Reader:
+        """The model where it computes."""
+        return Reader(self.model, self.fabric)
 
     def rows(self, role: str) -> Int[np.ndarray, " m"]:
         """Return the rows of one part of the split."""
@@ -67,27 +67,17 @@ class Reading:
         """Return the scans of one part of the split."""
         return Part(self.cohort, self.images, self.rows(role))
 
-    def probabilities(
-        self, images: Images, rows: Int[np.ndarray, " m"], what: str
-    ) -> Float[np.ndarray, "m k"]:
-        """Return what the network says of some slices, not yet mended."""
+    def read(self, images: Images, rows: Int[np.ndarray, " m"], what: str) -> Read:
+        """Return what the network says of some slices."""
         with self.watch.count(what, len(rows)) as bar:
-            logits = logits_of(
-                self.network,
-                images,
-                rows,
-                self.model.preprocessing,
-                self.fabric,
-                advance=bar.advance,
-            )
-        return softmax(logits)
+            return self.reader(images, rows, advance=bar.advance)
 
     def answer(
         self, images: Images, *, what: str = "predicting"
     ) -> Float[np.ndarray, "n k"]:
         """Return what the model says of all of these slices, mended."""
-        told = self.probabilities(images, np.arange(len(images)), what)
-        return self.model.calibration.scaling(told)
+        told = self.read(images, np.arange(len(images)), what)
+        return self.model.calibration.scaling(softmax(told.logits))
 
 
 @dataclass(frozen=True)
@@ -192,10 +182,12 @@ def score_rows(
         seed: of the dice of a floor.
     """
     model = reading.model
-    told = reading.probabilities(asked.images, asked.rows, "predicting")
-    mended = model.calibration.scaling(told)
+    told = reading.read(asked.images, asked.rows, "predicting")
+    mended = model.calibration.scaling(softmax(told.logits))
     return Scored(
-        predictions=predictions_of_rows(asked.cohort, asked.rows, mended),
+        predictions=predictions_of_rows(
+            asked.cohort, asked.rows, mended, abstained=~told.fits
+        ),
         floors=floor_predictions(
             known,
             asked,
@@ -239,9 +231,10 @@ def _lines(reading: Reading, positive: tuple[str, ...]) -> dict[str, Line]:
     calibration = reading.model.calibration
     rows = reading.rows("val")
     if calibration.positive != positive and len(rows):
-        told = reading.probabilities(reading.images, rows, "predicting validation")
+        told = reading.read(reading.images, rows, "predicting validation")
         calibration = Calibration.fit(
-            predictions_of_rows(reading.cohort, rows, told), positive=positive
+            predictions_of_rows(reading.cohort, rows, softmax(told.logits)),
+            positive=positive,
         )
     elif calibration.positive != positive:
         return {}
