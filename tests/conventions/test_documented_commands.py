@@ -22,7 +22,7 @@ TEACHING = [
     [
         f"docs/how-to/{page}.md"
         for page in (
-            *("phantoms", "split", "train", "fine-tune", "resume"),
+            *("phantoms", "check", "split", "train", "fine-tune", "resume"),
             *("cross-validate", "evaluate", "predict", "convert"),
         )
     ],

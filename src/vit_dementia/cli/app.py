@@ -23,6 +23,7 @@ from vit_dementia.errors import ConfigError, VitDementiaError
 
 VERBS = {
     "demo": "Do the main job on the embedded phantoms: train, evaluate, report.",
+    "check": "Say who is in the data, whether they leak, and what gives labels away.",
     "split": "Write a split file by participant.",
     "train": "Train from scratch, or from weights.",
     "cross-validate": "Train and score every fold of a split.",

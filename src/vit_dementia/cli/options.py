@@ -27,8 +27,15 @@ class CohortOptions:
     """the classes in order, first the healthy one: A,B,C [default: by severity]"""
 
 
-def read_cohort(data: Path, options: CohortOptions) -> Cohort:
+def read_cohort(
+    data: Path, options: CohortOptions, *, as_found: bool = False
+) -> Cohort:
     """Read the scans of a folder or table.
+
+    Args:
+        data: the folder or table.
+        options: how it is read.
+        as_found: for an audit: faults that no training could bear are notes.
 
     Raises:
         DataError: if the data are not what is needed; every fault is listed.
@@ -40,6 +47,7 @@ def read_cohort(data: Path, options: CohortOptions) -> Cohort:
         label_column=options.label_column,
         label_map=pairs_in("--label-map", options.label_map),
         classes=names_in(options.classes),
+        as_found=as_found,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vit_dementia.audit.inventory import Inventory
+from vit_dementia.audit.leaks import Leaks
 from vit_dementia.audit.pictures import Problem
 from vit_dementia.audit.price import Price
 from vit_dementia.audit.shortcuts import Shortcut
@@ -61,6 +62,23 @@ class LeakCounts:
                 self.neighbouring_slices,
             )
         )
+
+
+def counts_of(leaks: Leaks) -> LeakCounts:
+    """Return the counts without the pairs."""
+    return LeakCounts(
+        **{field.name: getattr(leaks, field.name) for field in fields(LeakCounts)}
+    )
+
+
+def gravity(leaks: Leaks | LeakCounts) -> tuple[int, ...]:
+    """Return what to compare folds by: how much of their test parts leaks."""
+    return (
+        leaks.test_images_with_participant_in_train or 0,
+        leaks.test_images_near_duplicate_in_train or 0,
+        leaks.neighbouring_slices or 0,
+        leaks.participants_shared or 0,
+    )
 
 
 @dataclass(frozen=True, eq=False)

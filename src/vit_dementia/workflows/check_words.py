@@ -68,7 +68,7 @@ def people(check: Check) -> str:
 def how(check: Check) -> str:
     """Say how people were told apart, and how sure that is."""
     grouping = check.grouping
-    if grouping.confidence is None:
+    if grouping.confidence is None or check.participants is None:
         return f"{grouping.method}"
     return f"{grouping.method}; mean confidence {percent(grouping.confidence)}"
 
