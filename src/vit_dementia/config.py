@@ -103,7 +103,7 @@ class DataConfig:
     test: float = 0.2
     """share of all participants held out for one final score, if the data bring no test
     part"""
-    tokens: Annotated[Literal["foreground", "all"], _short("--tokens")] = "all"
+    tokens: Annotated[Literal["foreground", "all"], _short("--tokens")] = "foreground"
     """which patches the encoder reads: those that show a head in the training slices,
     or all, background included"""
     slices_per_participant: int = 0

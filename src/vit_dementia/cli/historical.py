@@ -148,8 +148,8 @@ def fine_tune(
 
 
 def _data_settings() -> DataConfig:
-    """Return the input of the historical networks: 224 x 224, three channels."""
-    return DataConfig(image_size=(224, 224), channels=3)
+    """Return the input of the historical networks: 224 x 224, three channels, whole."""
+    return DataConfig(image_size=(224, 224), channels=3, tokens="all")
 
 
 def _cohort(train_dir: Path, test_dir: Path, num_classes: int | None) -> Cohort:
