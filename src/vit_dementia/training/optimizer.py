@@ -88,7 +88,7 @@ def make_optimizer(
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=SGD_MOMENTUM)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def learning_rate_at(step: int, num_steps: int, config: TrainConfig) -> float:
