@@ -24,7 +24,7 @@ from vit_dementia.audit.verification import Verification, verify
 
 __all__ = ["Grouping", "Likenesses", "Verification", "group", "look_alikes", "verify"]
 
-_MOST_ERROR = 0.2  # an estimate above this is no answer
+_MOST_ERROR = 0.1  # above this an estimate is too low, and no answer
 METHOD = "image content: chains of look-alike slices"
 
 

@@ -18,7 +18,7 @@ from vit_dementia.audit.pictures import Pictures
 
 _BEYOND = 1.0  # spreads above the threshold that the best pair of two ids must reach
 _STRANGE = 4.5  # excess that strangers do not exceed among tens of thousands of pairs
-_WHOLE = 0.9  # share of ids that must hang together before one that does not is odd
+_WHOLE = 0.8  # share of ids that must hang together before one that does not is odd
 _LONGEST = 64  # scans of an id of which all pairs are compared
 
 
@@ -90,8 +90,11 @@ def _mixed(
     if not alike.calibration.sees_neighbors:
         return
     pairs, excess = _within(codes, alike)
-    close = excess > _STRANGE
-    graph = square(len(codes), pairs[close], np.ones(int(close.sum())))
+    # What lies between two of somebody's scans may stand under another id.
+    links = np.concatenate(
+        [pairs[excess > _STRANGE], alike.pairs[alike.same_person > 0]]
+    )
+    graph = square(len(codes), links, np.ones(len(links)))
     piece_of = connected_components(graph, directed=False)[1]
     pieces = np.unique(np.stack([codes, piece_of], axis=1), axis=0)
     count = np.bincount(pieces[:, 0])
