@@ -67,9 +67,13 @@ def _tell(document: dict[str, Any]) -> None:
     answered = [result for result in document["results"] if result["probabilities"]]
     for result in answered:
         print(result["path"], result["predicted"], _shares(result), sep="\t")
+    positive = " or ".join(document["model"]["calibration"]["positive"])
     for person in document["participants"]:
         name = f"{person['participant_id']} ({person['num_scans']} scans)"
-        print(name, person["predicted"], _shares(person), sep="\t")
+        said = [person["predicted"], _shares(person)]
+        if person["early"] is not None:
+            said.append(f"{positive}: {person['early']}")
+        print(name, *said, sep="\t")
     if reason := document["model"]["allow_leakage"]:
         say(f"this model was trained across a leak: {reason}")
     say(DISCLAIMER)
