@@ -49,6 +49,8 @@ CHANGES = (
     "--augment.bias-field=0.6",
     "--augment.noise=0.2",
     "--augment.erase=1.0",
+    "--augment.elastic=0.1",
+    "--augment.ghosting=1.0",
     "--epochs=3",
     "--batch-size=8",
     "--train.accumulate=2",
@@ -113,6 +115,7 @@ def test_every_setting_of_training_is_tried_above_or_by_name_elsewhere() -> None
     elsewhere = {
         "model", "init", "device", "fold", "allow_leakage",  # test_main_job
         "train.lora_rank",  # test_main_job
+        "data.tokens", "train.views", "train.retries",  # in tests of their names
         "vit.patch_size", "vit.embed_dim", "vit.depth", "vit.num_heads", "vit.mlp_dim",
         "data.fit", "train.early_stopping", "train.precision", "train.watch_test",
         "train.checkpoint_minutes",  # test_resume
