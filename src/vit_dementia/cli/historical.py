@@ -172,21 +172,27 @@ def _train(cohort: Cohort, config: RunConfig) -> tuple[Path, tuple[str, ...]]:
     for note in (*cohort.notes, *cohort.problems):
         watch.say(note)
     split = make_split(cohort, config)
-    sentence = _leak_sentence(cohort)
-    watch.say(sentence)
     out = new_folder(None, "historical-script")
+    warning = _leak_warning(cohort, out, watch)
+    watch.say(warning)
     run = train(cohort, config, out=out, split=split, watch=watch)
     watch.say(f"run: {run.path}")
-    watch.say(sentence)
+    watch.say(warning)
     return run.path, cohort.classes
 
 
-def _leak_sentence(cohort: Cohort) -> str:
-    """Say how many test participants stand in training, as far as known."""
+def _leak_warning(cohort: Cohort, out: Path, watch: Watch) -> str:
+    """Say what stands in both folders, by ids or by the images, and how to see it."""
     from vit_dementia.data.leaks import find_leaks
+    from vit_dementia.workflows.guard import hidden_leaks, worst_of
 
-    leak = find_leaks(cohort, cohort.table["split"].to_numpy(dtype=str))
-    return f"leak check ({REASON}): {leak.sentence()}"
+    part = cohort.table["split"].to_numpy(dtype=str)
+    said = find_leaks(cohort, part).sentence()
+    hidden = worst_of(hidden_leaks(cohort, [part], watch=watch))
+    if hidden.leaks is not None:
+        said = f"{said}; {hidden.sentence()}"
+    # The run holds the table of both folders, wherever they are.
+    return f"leak check ({REASON}): {said}; see it by: vit-dementia check {out}"
 
 
 def _finish(run: Path, name: str) -> None:

@@ -39,25 +39,28 @@ def train(
     """
     from vit_dementia.data.splits import Split
     from vit_dementia.training import run
+    from vit_dementia.workflows.guard import guarded
 
     if data is None and resume is None:
         raise ConfigError("train: found no DATA; needs a folder or table of scans")
     scans = None if data is None else read_cohort(data, cohort)
     if resume is not None:
-        given = None if config == RunConfig() else config
+        told = None if config == RunConfig() else config
         folder = run.resume(
-            resume, config=given, cohort=scans, cache=cache, watch=watch_for_people()
+            resume, config=told, cohort=scans, cache=cache, watch=watch_for_people()
         )
     else:
         assert scans is not None
         tell(scans)
+        watch = watch_for_people()
+        given = None if split is None else Split.read(split, scans)
         folder = run.train(
             scans,
             config,
             out=new_folder(out, "train"),
-            split=None if split is None else Split.read(split, scans),
+            split=guarded(scans, given, config, cache=cache, watch=watch),
             cache=cache,
-            watch=watch_for_people(),
+            watch=watch,
         )
     say(f"run: {folder.path}")
     say(f"score it once, at the end: vit-dementia evaluate {folder.path}")

@@ -15,6 +15,7 @@ from vit_dementia.files import free_run_path
 from vit_dementia.progress import Watch
 from vit_dementia.training import run
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.guard import guarded
 
 
 def train(
@@ -43,12 +44,12 @@ def train(
         VitDementiaError: as ``training.run.train``.
     """
     base = recipes.read_recipe(recipe) if recipe is not None else {}
-    chosen = merged(base, placed(settings))
+    config = recipes.config_from(merged(base, placed(settings)), where="train")
     return run.train(
         cohort,
-        recipes.config_from(chosen, where="train"),
+        config,
         out=Path(out) if out is not None else free_run_path("train"),
-        split=split,
+        split=guarded(cohort, split, config, cache=cache, watch=watch),
         cache=cache,
         watch=watch,
     )
