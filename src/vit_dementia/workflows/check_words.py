@@ -80,8 +80,9 @@ def steps(check: Check, data: str) -> list[tuple[str, str]]:
         check: what was found.
         data: how the data are named in a command.
     """
-    by_image = check.participant_source == "image-content"
-    who = " --participants who.tsv" if by_image else ""
+    told_now = check.grouping.method is not None
+    by_table = told_now or check.participant_source in ("table", "image-content")
+    who = " --participants who.tsv" if by_table else ""
     told = []
     if check.participants is None and check.verdict != "clean":
         told.append(
@@ -90,7 +91,7 @@ def steps(check: Check, data: str) -> list[tuple[str, str]]:
                 f"vit-dementia check {data} --participants who.tsv",
             )
         )
-    if by_image and check.participants is not None:
+    if told_now and check.participants is not None:
         told.append(
             (
                 "keep who is who",

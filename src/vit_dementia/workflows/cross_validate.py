@@ -20,6 +20,7 @@ from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training import run as training
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import keep_sets, write_evaluation
+from vit_dementia.workflows.guard import guarded
 from vit_dementia.workflows.report_options import ReportOptions
 from vit_dementia.workflows.report_study import OUT_OF_FOLD, study_of
 from vit_dementia.workflows.scoring import Scored, read_run, score_part
@@ -69,6 +70,7 @@ def cross_validate(
     split = split or k_folds(
         cohort, folds=folds, val=config.data.val, seed=config.seed, repeats=repeats
     )
+    split = guarded(cohort, split, config, every_fold=True, cache=cache, watch=watch)
     whole = RunFolder.create(out, config, cohort, split)
     return _run_folds(
         whole,

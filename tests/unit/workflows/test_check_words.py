@@ -5,7 +5,7 @@ from tests.unit.workflows.checks import made_check
 
 from vit_dementia.audit.price import Price, Scores
 from vit_dementia.workflows import check_words as words
-from vit_dementia.workflows.check_record import LeakCounts
+from vit_dementia.workflows.check_record import HowGrouped, LeakCounts
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,10 @@ def test_the_steps_lead_from_a_leak_to_a_clean_split() -> None:
         "vit-dementia check d --participants who.tsv --split split.json",
         "vit-dementia check d --participants who.tsv --price",
     ]
-    known = words.steps(made_check(participant_source="table"), "d")
-    assert known[0][1] == "vit-dementia split d"
+    given = {"grouping": HowGrouped(None), "price": None}
+    for source, flag in (("table", " --participants who.tsv"), ("bids", "")):
+        known = words.steps(made_check(participant_source=source, **given), "d")
+        assert known[0][1] == f"vit-dementia split d{flag}"
     unknown = words.steps(made_check(participants=None, leaks=None), "d")
     assert "name the participants in a table" in unknown[0][0]
 
