@@ -7,7 +7,8 @@ principal components, each scaled to unit variance, then logistic regression wit
 scikit-learn's default penalty. The features were chosen among a few on the public
 4-class slices by their score there, so on those people the floor flatters itself.
 
-Shapes: n rows to learn from, m rows to score, p participants, f features, k classes.
+Shapes: n rows to learn from, m rows to score, p participants, f features, k classes,
+c components, b refits.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from vit_dementia.evaluation.metrics import UndefinedScoreError
 LONGEST_SIDE = 52  # pixels; anatomy that a linear model can use is coarser
 MOST_COMPONENTS = 30
 PEOPLE_PER_COMPONENT = 4
+REFITS = 200  # with permuted labels: p-values down to 1/201 in about a second
 
 
 def majority(
@@ -110,19 +112,60 @@ def linear(
     >>> told.argmax(axis=1)
     array([0, 0, 1, 1])
     """
-    found = np.unique(label)
-    if len(found) < 2:
-        raise UndefinedScoreError("all participants to learn from are of one class")
-    components = min(
-        MOST_COMPONENTS, max(len(label) // PEOPLE_PER_COMPONENT, 1), features.shape[1]
+    _need_two_classes(label)
+    known, asked = _components(features, scored)
+    return _logistic(known, label, asked, num_classes)
+
+
+def linear_of_permuted_labels(
+    features: Float[np.ndarray, "n f"],
+    label: Int[np.ndarray, " n"],
+    scored: Float[np.ndarray, "m f"],
+    *,
+    num_classes: int,
+    rng: np.random.Generator,
+    refits: int = REFITS,
+) -> Float[np.ndarray, "b m k"]:
+    """Return what ``linear`` says after each of many deals of the labels it learns.
+
+    The components are found without labels, so once is enough for them.
+
+    >>> features, label = np.arange(8.0)[:, None], np.arange(8) % 2
+    >>> rng = np.random.default_rng(0)
+    >>> linear_of_permuted_labels(
+    ...     features, label, features[:3], num_classes=2, rng=rng, refits=5
+    ... ).shape
+    (5, 3, 2)
+    """
+    _need_two_classes(label)
+    known, asked = _components(features, scored)
+    return np.stack(
+        [
+            _logistic(known, rng.permutation(label), asked, num_classes)
+            for _ in range(refits)
+        ]
     )
-    model = make_pipeline(
-        PCA(components, random_state=0),
-        StandardScaler(),
-        LogisticRegression(max_iter=2000),
-    ).fit(features, label)
-    told = np.zeros((len(scored), num_classes))
-    told[:, found] = model.predict_proba(scored)
+
+
+def _components(
+    features: Float[np.ndarray, "n f"], scored: Float[np.ndarray, "m f"]
+) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "m c"]]:
+    """Return principal components of unit variance, found on those to learn from."""
+    most = max(len(features) // PEOPLE_PER_COMPONENT, 1)
+    components = min(MOST_COMPONENTS, most, features.shape[1])
+    reduce = make_pipeline(PCA(components, random_state=0), StandardScaler())
+    return reduce.fit_transform(features), reduce.transform(scored)
+
+
+def _logistic(
+    known: Float[np.ndarray, "n c"],
+    label: Int[np.ndarray, " n"],
+    asked: Float[np.ndarray, "m c"],
+    num_classes: int,
+) -> Float[np.ndarray, "m k"]:
+    model = LogisticRegression(max_iter=2000).fit(known, label)
+    told = np.zeros((len(asked), num_classes))
+    told[:, model.classes_] = model.predict_proba(asked)
     return told
 
 
@@ -143,9 +186,7 @@ def facts_alone(
     >>> told.argmax(axis=1)
     array([0, 0, 1, 1])
     """
-    found = np.unique(label)
-    if len(found) < 2:
-        raise UndefinedScoreError("all participants to learn from are of one class")
+    _need_two_classes(label)
     numbers = [name for name in known if known[name].dtype.kind == "f"]
     words = [name for name in known if name not in numbers]
     columns = ColumnTransformer(
@@ -167,7 +208,7 @@ def facts_alone(
     )
     model = make_pipeline(columns, LogisticRegression(max_iter=2000))
     told = np.zeros((len(asked), num_classes))
-    told[:, found] = model.fit(known, label).predict_proba(asked)
+    told[:, np.unique(label)] = model.fit(known, label).predict_proba(asked)
     return told
 
 
@@ -189,6 +230,11 @@ def nearest_neighbor(
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(known)
     nearest = search.kneighbors(asked, return_distance=False)[:, 0]
     return np.eye(num_classes)[label[nearest]]
+
+
+def _need_two_classes(label: Int[np.ndarray, " n"]) -> None:
+    if len(np.unique(label)) < 2:
+        raise UndefinedScoreError("all participants to learn from are of one class")
 
 
 def _shares(label: Int[np.ndarray, " n"], num_classes: int) -> np.ndarray:

@@ -20,6 +20,8 @@
                         "confusion_matrix": [[...], ...]},   # true down, told across
      "by_session": {the same} or null, "by_image": {the same},
      "floors": {name: {score name: entry}},
+     "floors_relearned": {name: null or {"p_value", "low", "high", "deals",
+                                         "histogram"}},
      "above_floor": {"auroc": {"floor": name, "difference": entry,
                                "verdict": "above the floor"}, ...},
      "early": null or {"endpoint", "n_participants", "n_images", "scores", "floors",
@@ -55,6 +57,8 @@ from vit_dementia.evaluation.endpoint import (
 from vit_dementia.evaluation.entries import entry_of
 from vit_dementia.evaluation.lines import FIXED, HALF, Line
 from vit_dementia.evaluation.measures import MEASURES
+from vit_dementia.evaluation.metrics import UndefinedScoreError
+from vit_dementia.evaluation.permuted import Relearned, relearned_labels
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.evaluation.rows import THRESHOLD, Rows
 from vit_dementia.evaluation.section import section_of
@@ -81,6 +85,7 @@ def score(
     ordered: bool = True,
     fold_of: Mapping[str, object] | None = None,
     floors: Mapping[str, Predictions] | None = None,
+    relearned: Mapping[str, Relearned] | None = None,
     lines: Mapping[str, Line] | None = None,
     prevalence: float | None = None,
     level: float = LEVEL,
@@ -99,6 +104,7 @@ def score(
         fold_of: the fold in which each participant (or, where participants are not
             known, each path) was scored; pairs are compared within a fold only.
         floors: predictions without a ViT for the same participants, by name.
+        relearned: what some of the floors say after learning permuted labels.
         lines: thresholds chosen on validation participants, by name; 0.5 always is one.
         prevalence: share of people with the condition where the model would be used,
             for PPV and NPV.
@@ -159,6 +165,10 @@ def score(
             name: {key: entry_of(m, rows, seed=seed) for key, m in MEASURES.items()}
             for name, rows in rows_of_floor.items()
         },
+        "floors_relearned": {
+            name: _relearned(rows_of_floor[name], told, unit)
+            for name, told in (relearned or {}).items()
+        },
         "above_floor": compare_with_floors(ours, rows_of_floor, seed=seed),
         "subgroups": _subgroups(ours, unit, groups or {}, seed=seed),
         "folds": by_fold(ours),
@@ -192,6 +202,22 @@ def _aligned(name: str, floor: Predictions, unit: Predictions) -> Predictions:
     return chosen
 
 
+def _names(unit: Predictions) -> list[str]:
+    """Return the participants that rows were pooled by, or the paths of images."""
+    pooled = "num_scans" in unit.table
+    return unit.table["participant_id" if pooled else "path"].tolist()
+
+
+def _relearned(
+    floor: Rows, told: Relearned, unit: Predictions
+) -> dict[str, Any] | None:
+    """Say what AUROC permuted labels teach a floor; null where AUROC is undefined."""
+    try:
+        return relearned_labels(floor, told.of(_names(unit))).to_dict()
+    except UndefinedScoreError:
+        return None
+
+
 def _early(
     rows: Rows, floors: Mapping[str, Rows], *, known: bool, seed: int
 ) -> dict[str, Any] | None:
@@ -223,7 +249,7 @@ def _subgroups(
     seed: int,
 ) -> dict[str, Any]:
     """Return the scores of each group, for all that people can be grouped by."""
-    ids = unit.table["participant_id" if "num_scans" in unit.table else "path"]
+    ids = _names(unit)
     found: dict[str, Any] = {}
     for name, group_of in groups.items():
         group: Shaped[np.ndarray, " n"] = np.array(

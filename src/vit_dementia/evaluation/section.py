@@ -24,7 +24,6 @@ from vit_dementia.evaluation.permuted import permuted_labels
 from vit_dementia.evaluation.rows import Rows
 
 OTHERS = "the other participants scored, leaving one out"
-CHANCE_BINS = 50  # of equal width over [0, 1]
 
 
 def section_of(
@@ -100,18 +99,9 @@ def _calibration_error(rows: Rows) -> Entry:
 def _chance(rows: Rows, seed: int) -> dict[str, Any] | None:
     """Say what AUROC permuted labels give; null where AUROC is undefined."""
     try:
-        null = permuted_labels(rows, seed=seed)
+        return permuted_labels(rows, seed=seed).to_dict()
     except UndefinedScoreError:
         return None
-    low, high = np.quantile(null.aurocs, [0.025, 0.975])
-    counts, _ = np.histogram(null.aurocs, bins=CHANCE_BINS, range=(0, 1))
-    return {
-        "p_value": null.p_value,
-        "low": float(low),
-        "high": float(high),
-        "deals": len(null.aurocs),
-        "histogram": counts.tolist(),
-    }
 
 
 def _sets(rows: Rows, level: float) -> dict[str, Any]:

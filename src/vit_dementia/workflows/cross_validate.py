@@ -14,6 +14,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split, k_folds
 from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.evaluation.lines import Line
+from vit_dementia.evaluation.permuted import Relearned
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.compute import described
 from vit_dementia.progress import Quiet, Watch
@@ -240,6 +241,7 @@ def _pooled(parts: Mapping[int, Scored]) -> Scored:
 
     every = list(parts.values())
     floors = set.intersection(*(set(part.floors) for part in every))
+    again = set.intersection(*(set(part.relearned) for part in every))
     lines = set.intersection(*(set(part.lines) for part in every))
     return replace(
         every[0],
@@ -248,6 +250,11 @@ def _pooled(parts: Mapping[int, Scored]) -> Scored:
             name: together([part.floors[name] for part in every])
             for name in every[0].floors
             if name in floors
+        },
+        relearned={
+            name: Relearned.together([part.relearned[name] for part in every])
+            for name in every[0].relearned
+            if name in again
         },
         lines={
             name: _line_of_folds(name, parts)

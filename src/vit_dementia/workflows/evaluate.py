@@ -154,6 +154,7 @@ def write_evaluation(
         ordered=scored.ordered,
         fold_of=fold_of,
         floors=scored.floors,
+        relearned=scored.relearned,
         lines=scored.lines,
         prevalence=prevalence,
         level=level,

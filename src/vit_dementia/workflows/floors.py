@@ -1,8 +1,8 @@
 """The floors of one scored part, computed from the same slices the network saw.
 
 Shapes: ``s`` slices of a cohort, ``n`` of a part, ``c`` channels, ``h w`` pixels, ``a
-b`` after shrinking, ``u`` participants (or images, where participants are not known),
-``k`` classes.
+b`` after shrinking, ``u`` participants (or images, where participants are not known)
+with ``f`` features, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int, UInt8
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.evaluation import floors
 from vit_dementia.evaluation.metrics import UndefinedScoreError
+from vit_dementia.evaluation.permuted import Relearned
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.silhouette import erase
@@ -55,6 +56,16 @@ class Part:
             changed = images if change is None else change(images)
             small.append(floors.shrink(changed.mean(axis=1, dtype=np.float32)))
         return np.concatenate(small)
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """Return what the linear floor sees of each unit, in order of id."""
+        return floors.mean_and_spread(self.shrunk(), self.unit.tolist())[1]
+
+    @cached_property
+    def features_erased(self) -> np.ndarray:
+        """Return the same of slices without the inside of the head."""
+        return floors.mean_and_spread(self.shrunk(erase), self.unit.tolist())[1]
 
     @cached_property
     def label(self) -> Int[np.ndarray, " n"]:
@@ -132,7 +143,8 @@ def floor_predictions(
         CHANCE: chance[asked.unit_of_row],
     }
     if known is not None:
-        told |= _facts(known, asked, k) | _silhouettes(known, asked, k)
+        told |= _facts(known, asked, k)
+        told |= _linear(SILHOUETTE, known, asked, k)
     if answer_erased is not None:
         told[ERASED] = np.concatenate(
             [
@@ -141,11 +153,40 @@ def floor_predictions(
             ]
         )
     if known is not None:
-        told |= _pixels(known, asked, k)
+        told[NEIGHBOR] = floors.nearest_neighbor(
+            known.shrunk(), known.label, asked.shrunk(), num_classes=k
+        )
+        told |= _linear(LINEAR, known, asked, k)
     return {
         name: predictions_of_rows(asked.cohort, asked.rows, probabilities)
         for name, probabilities in told.items()
     }
+
+
+def relearned_floors(
+    known: Part, asked: Part, *, classes: tuple[str, ...], seed: int = 0
+) -> dict[str, Relearned]:
+    """Return what the linear floors say once the labels they learn are dealt out anew.
+
+    Args:
+        known: what the network was trained on.
+        asked: what is scored.
+        classes: of the network.
+        seed: of the deals.
+    """
+    names = tuple(asked.unit[asked.first].tolist())
+    told = {}
+    for name in (SILHOUETTE, LINEAR):
+        with suppress(UndefinedScoreError):
+            answers = floors.linear_of_permuted_labels(
+                _seen_by(name, known),
+                known.label[known.first],
+                _seen_by(name, asked),
+                num_classes=len(classes),
+                rng=np.random.default_rng(seed),
+            )
+            told[name] = Relearned(names, answers)
+    return told
 
 
 def _facts(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
@@ -164,39 +205,19 @@ def _facts(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
     return told
 
 
-def _silhouettes(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
-    """Return what is told by everything but the inside of the head."""
+def _linear(name: str, known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
+    """Give each scored row the answer for its participant, or for itself."""
+    ours, theirs = _seen_by(name, known), _seen_by(name, asked)
     told = {}
     with suppress(UndefinedScoreError):
-        ours, theirs = known.shrunk(erase), asked.shrunk(erase)
-        told[SILHOUETTE] = _linear(known, ours, asked, theirs, num_classes=k)
+        answer = floors.linear(ours, known.label[known.first], theirs, num_classes=k)
+        told[name] = answer[asked.unit_of_row]
     return told
 
 
-def _pixels(known: Part, asked: Part, k: int) -> dict[str, np.ndarray]:
-    """Return what is told by whole slices without a network."""
-    ours, theirs = known.shrunk(), asked.shrunk()
-    told = {NEIGHBOR: floors.nearest_neighbor(ours, known.label, theirs, num_classes=k)}
-    with suppress(UndefinedScoreError):
-        told[LINEAR] = _linear(known, ours, asked, theirs, num_classes=k)
-    return told
-
-
-def _linear(
-    known: Part,
-    ours: Float[np.ndarray, "n a b"],
-    asked: Part,
-    theirs: Float[np.ndarray, "m a b"],
-    *,
-    num_classes: int,
-) -> Float[np.ndarray, "m k"]:
-    """Give each scored row the answer for its participant, or for itself."""
-    _, features = floors.mean_and_spread(ours, known.unit.tolist())
-    _, asked_features = floors.mean_and_spread(theirs, asked.unit.tolist())
-    answer = floors.linear(
-        features, known.label[known.first], asked_features, num_classes=num_classes
-    )
-    return answer[asked.unit_of_row]
+def _seen_by(name: str, part: Part) -> Float[np.ndarray, "u f"]:
+    """Return what a linear floor sees of each unit."""
+    return part.features_erased if name == SILHOUETTE else part.features
 
 
 def _is_known(name: str, known: Part, asked: Part) -> bool:

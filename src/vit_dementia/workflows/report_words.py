@@ -138,7 +138,20 @@ def chance(metrics: Metrics) -> list[str]:
     return [
         f"With the labels dealt out anew among the same participants "
         f"({found['deals']:,} times) 95 of 100 AUROCs lie from {ends}; the share that "
-        f"reach this model's is p = {found['p_value']:.2g}."
+        f"reach this model's is p = {found['p_value']:.2g}.",
+        *_relearned(metrics),
+    ]
+
+
+def _relearned(metrics: Metrics) -> list[str]:
+    """Say what AUROC the linear floors reach when they learn permuted labels."""
+    return [
+        f"The {name}, trained {null['deals']:,} times on labels dealt out anew, "
+        f"reaches an AUROC from {figure(null['low'])} to {figure(null['high'])} in 95 "
+        f"of 100; the share that reach what true labels taught it is "
+        f"p = {null['p_value']:.2g}."
+        for name, null in metrics["floors_relearned"].items()
+        if null
     ]
 
 

@@ -23,6 +23,7 @@ from vit_dementia.errors import DataError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.evaluation.endpoint import positive_classes
 from vit_dementia.evaluation.lines import Line
+from vit_dementia.evaluation.permuted import Relearned
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.evaluation.subgroups import age_bands
 from vit_dementia.inference.compute import Device, make_fabric
@@ -33,7 +34,7 @@ from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.pack import pack_slices
 from vit_dementia.progress import Watch
 from vit_dementia.training.run_folder import RunFolder
-from vit_dementia.workflows.floors import Part, floor_predictions
+from vit_dementia.workflows.floors import Part, floor_predictions, relearned_floors
 
 Role = Literal["train", "val", "test"]
 Images = UInt8[np.ndarray, "n c h w"]
@@ -85,6 +86,7 @@ class Scored:
     """Some scans with everything that was said about them.
 
     Attributes:
+        relearned: what the linear floors say after learning permuted labels.
         ordered: the classes are in order of severity.
         facts: of the model's training.
         lines: thresholds chosen on validation participants.
@@ -95,6 +97,7 @@ class Scored:
 
     predictions: Predictions
     floors: dict[str, Predictions]
+    relearned: Mapping[str, Relearned]
     cohort: Cohort
     ordered: bool
     facts: Mapping[str, Any]
@@ -196,6 +199,9 @@ def score_rows(
             answer_erased=lambda images: reading.answer(images, what="brain erased"),
             seed=seed,
         ),
+        relearned={}
+        if known is None
+        else relearned_floors(known, asked, classes=model.classes, seed=seed),
         cohort=asked.cohort,
         ordered=model.ordered,
         facts=model.facts,
