@@ -77,12 +77,15 @@ def test_conda_only_brings_python_and_pip(repository) -> None:
 
 
 IMPORT_NAME = {"pillow": "pil", "scikit_learn": "sklearn"}
+# What `bench --peers` is timed beside where somebody has installed it; never needed.
+PEERS = {"timm", "torchvision", "vit_pytorch"}
+BESIDE_PEERS = "src/vit_dementia/benchmark"
 
 
-def imported(repository: Path) -> set[str]:
-    """Return the names of the other packages that the package imports anywhere."""
+def imported(repository: Path, folder: str = "src") -> set[str]:
+    """Return the names of the other packages that a folder imports anywhere."""
     names = set()
-    for path in (repository / "src").rglob("*.py"):
+    for path in (repository / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
@@ -97,4 +100,21 @@ def test_everything_imported_is_a_declared_dependency(repository, project) -> No
         for needed in requirements(project)
         if (name := canonicalize_name(needed.name).replace("-", "_"))
     }
-    assert {name.lower() for name in imported(repository)} - declared == set()
+    names = {name.lower() for name in imported(repository)}
+    assert names - declared - PEERS == set()
+
+
+def test_peers_are_met_in_the_benchmark_alone_and_never_needed(
+    repository, project
+) -> None:
+    rooms = list((repository / "src/vit_dementia").iterdir())
+    elsewhere = {
+        str(room.relative_to(repository))
+        for room in rooms
+        if room.is_dir() and imported(repository, str(room)) & PEERS
+    }
+    assert elsewhere == {BESIDE_PEERS}
+    needed = {
+        canonicalize_name(one.name).replace("-", "_") for one in requirements(project)
+    }
+    assert needed & PEERS == set()
