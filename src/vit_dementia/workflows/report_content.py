@@ -179,7 +179,7 @@ def _compute(compute: Mapping[str, Any]) -> list[dict[str, str]]:
 def _time(seconds: float) -> str:
     """Say a time.
 
-    >>> _time(75), _time(7500)
+    >>> _time(75.0), _time(7500.0)
     ('1 min 15 s', '2 h 5 min')
     """
     whole = round(seconds)
