@@ -7,8 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
-from vit_dementia.evaluation.permuted import permuted_labels
+from vit_dementia.evaluation import floors, metrics
+from vit_dementia.evaluation.permuted import (
+    Relearned,
+    permuted_labels,
+    relearned_labels,
+)
 from vit_dementia.evaluation.rows import Rows
 
 
@@ -61,3 +67,66 @@ def test_several_rows_of_a_participant_are_refused():
     rows = rows_of(np.array([0.1, 0.9, 0.2]), np.array([0, 1, 0]))
     with pytest.raises(ValueError, match="pool"):
         permuted_labels(replace(rows, participant=np.array(["a", "a", "b"])), seed=0)
+
+
+def test_relearned_aurocs_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    label = np.arange(30) % 2
+    rows = rows_of(rng.random(30), label)
+    told = rng.dirichlet([1, 1], size=(7, 30)).round(1)  # with ties
+    found = relearned_labels(rows, told)
+    theirs = [roc_auc_score(label, one[:, 1]) for one in told]
+    np.testing.assert_allclose(found.aurocs, theirs)
+    reached = sum(value >= metrics.auroc(label == 1, rows.score) for value in theirs)
+    assert found.p_value == pytest.approx((1 + reached) / 8)
+
+
+def test_relearned_pairs_are_compared_within_folds():
+    rng = np.random.default_rng(0)
+    label, fold = np.arange(40) // 2 % 2, np.arange(40) % 2
+    rows = replace(rows_of(rng.random(40), label), fold=fold)
+    told = rng.dirichlet([1, 1], size=(5, 40))
+    apart = told.copy()
+    apart[:, fold == 1, 1] += 10  # folds need not share a scale
+    np.testing.assert_allclose(
+        relearned_labels(rows, apart).aurocs, relearned_labels(rows, told).aurocs
+    )
+
+
+def test_what_was_relearned_is_found_by_name_over_folds():
+    rng = np.random.default_rng(0)
+    first, second = rng.random((3, 2, 2)), rng.random((3, 1, 2))
+    both = Relearned.together([Relearned(("b", "a"), first), Relearned(("c",), second)])
+    np.testing.assert_array_equal(
+        both.of(["c", "b"]), np.stack([second[:, 0], first[:, 0]], axis=1)
+    )
+
+
+def linear_null(seed, *, signal):
+    """Teach the linear floor true and permuted labels of 150 people."""
+    rng = np.random.default_rng(seed)
+    label = rng.permutation(np.arange(150) % 2)
+    features = rng.normal(size=(150, 60)) + signal * label[:, None]
+    known, asked = slice(0, 100), slice(100, None)
+    told = floors.linear(features[known], label[known], features[asked], num_classes=2)
+    again = floors.linear_of_permuted_labels(
+        features[known],
+        label[known],
+        features[asked],
+        num_classes=2,
+        rng=rng,
+        refits=50,
+    )
+    return relearned_labels(rows_of(told[:, 1], label[asked]), again)
+
+
+def test_a_floor_with_signal_leaves_what_permuted_labels_teach_behind():
+    null = linear_null(0, signal=0.4)
+    assert null.p_value == pytest.approx(1 / 51)
+    assert abs(null.aurocs.mean() - 0.5) < 0.1
+
+
+def test_a_floor_without_signal_does_not():
+    p_values = [linear_null(seed, signal=0).p_value for seed in range(12)]
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.35  # 1.2 of 12 are expected
+    assert max(p_values) > 0.3
