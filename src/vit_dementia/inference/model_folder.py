@@ -141,11 +141,17 @@ def find_model_folder(path: Path) -> Path:
     """Return ``path`` if it is a model folder, or its ``model`` if it is a run.
 
     Raises:
-        CheckpointError: if it is neither.
+        CheckpointError: if it is neither, such as a cross-validation.
     """
     for folder in (path, path / "model"):
         if (folder / native.WEIGHTS).is_file():
             return folder
+    if (path / "folds").is_dir():
+        raise CheckpointError(
+            f"{path}: is a cross-validation, with a model in each fold and none of its "
+            f"own; needs one model: train a run for it, or name a fold, such as "
+            f"{path / 'folds' / '0'}"
+        )
     raise CheckpointError(
         f"{path}: found no {native.WEIGHTS}; needs a run folder or its model folder"
     )

@@ -72,6 +72,14 @@ def test_a_folder_that_lacks_a_piece_or_is_none_is_refused(tmp_path) -> None:
         read_model_folder(tmp_path / "model")
 
 
+def test_a_cross_validation_is_refused_and_a_fold_is_named(tmp_path) -> None:
+    _write(tmp_path / "cv" / "folds" / "0" / "model")
+    with pytest.raises(CheckpointError, match="is a cross-validation") as told:
+        find_model_folder(tmp_path / "cv")
+    assert str(told.value).endswith(str(tmp_path / "cv" / "folds" / "0"))
+    assert find_model_folder(tmp_path / "cv" / "folds" / "0").name == "model"
+
+
 def test_a_folder_of_another_format_is_refused(tmp_path) -> None:
     _write(tmp_path / "model")
     config = tmp_path / "model" / "config.json"
