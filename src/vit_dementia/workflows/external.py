@@ -22,8 +22,9 @@ from vit_dementia.inference.compute import Device, described, make_fabric
 from vit_dementia.inference.model_folder import read_model_folder
 from vit_dementia.preparation.pack import pack_slices
 from vit_dementia.progress import Quiet, Watch
+from vit_dementia.training.history import read_history
 from vit_dementia.training.run_folder import RunFolder
-from vit_dementia.workflows.evaluate import write_evaluation
+from vit_dementia.workflows.evaluate import HISTORY, write_evaluation
 from vit_dementia.workflows.floors import Part
 from vit_dementia.workflows.report_options import ReportOptions
 from vit_dementia.workflows.report_study import EXTERNAL, study_of
@@ -122,6 +123,7 @@ def evaluate_external(
         prevalence=prevalence,
         level=level,
         robustness=worsened,
+        history=read_history(run.path / HISTORY),
         study=study_of(
             run,
             EXTERNAL,
