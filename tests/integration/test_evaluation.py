@@ -120,6 +120,19 @@ def test_other_peoples_scans_are_an_external_test(trained, command, tmp_path):
     assert "linear model on pixels" in metrics["floors"]
     (folder,) = (trained / "run" / "evaluation").glob("external-*")
     assert (folder / "report.html").is_file()
+    null = metrics["floors_relearned"]["linear model on pixels"]
+    assert null["deals"] == sum(null["histogram"]) == 200
+    report = json.loads((folder / "report.json").read_text())
+    (part,) = report["flow"]["parts"]
+    assert (part["name"], part["participants"], part["scored"]) == (
+        "external",
+        16,
+        True,
+    )
+    assert report["audit"][0].startswith("Nobody scored here was found among those who")
+    assert {"name": "seed", "value": 0, "is_default": True} in report["settings"]
+    assert report["environment"]
+    assert "external cohort" in report["hashes"]
 
 
 def test_an_external_test_without_the_training_scans_has_fewer_floors(

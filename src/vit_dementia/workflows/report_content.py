@@ -15,10 +15,12 @@ from vit_dementia.workflows.report_people import NOT_PROVIDED
 from vit_dementia.workflows.report_picture import Picture
 from vit_dementia.workflows.report_probabilities import probabilities
 from vit_dementia.workflows.report_robustness import robustness_table
+from vit_dementia.workflows.report_study import EXTERNAL
 from vit_dementia.workflows.report_words import Metrics
 
 FORMAT = 1
 TITLE = "How good is this model?"
+UNSEEN = "Nobody scored here was found among those who trained the model or chose it."
 Study = Mapping[str, Any]
 
 
@@ -134,7 +136,8 @@ def _audited(metrics: Metrics, study: Study | None) -> dict[str, str]:
         return {"said": NOT_PROVIDED, "more": "who trained is unknown", "tone": "bad"}
     if not metrics["participants_known"]:
         return {"said": "not possible", "more": leak_sentence(study), "tone": "bad"}
-    return {"said": "no leak found", "more": leak_sentence(study), "tone": "good"}
+    more = leak_sentence(study) if study["scored"] != EXTERNAL else UNSEEN
+    return {"said": "no leak found", "more": more, "tone": "good"}
 
 
 def _audit(metrics: Metrics, study: Study | None) -> list[str]:
@@ -144,8 +147,15 @@ def _audit(metrics: Metrics, study: Study | None) -> list[str]:
             "elsewhere."
         ]
     unit = study["audit"]["split_by"]
+    if study["scored"] == EXTERNAL:
+        divided = [
+            UNSEEN,
+            f"The data that the model was trained on were divided by {unit}.",
+        ]
+    else:
+        divided = [f"The data were divided by {unit}."]
     return [
-        f"The data were divided by {unit}.",
+        *divided,
         leak_sentence(study),
         "Compared were the ids of participants and the bytes of files; near-copies, "
         "confounds and ids in disguise are what vit-dementia check looks for.",
