@@ -51,9 +51,9 @@ class Variation:
     """How far people and scanners differ; ``*_sd`` are standard deviations.
 
     Set so that a linear model on pixels sees part of the difference between no dementia
-    and any, a small Vision Transformer more of it, and so that nobody can see all: the
-    amounts of missing tissue themselves tell the mildest grade from none with an AUROC
-    of 0.95.
+    and any, a small Vision Transformer more of it, and so that the mildest grade and
+    none overlap: a linear model of the true amounts of missing tissue tells them apart
+    with an AUROC of 0.95, 0.96 and 0.97 (400 participants each, seeds 100 to 102).
     """
 
     size_mean: float = 0.93  # the template is larger than most heads
