@@ -29,7 +29,7 @@ def main() -> None:
             variation=Variation(),
             appearance=Appearance(),
         )
-        for number in range(1, 60)
+        for number in range(1, 400)
     ]
     axes = (
         np.arange(-77.5, 77.5, PIXEL_MM),
