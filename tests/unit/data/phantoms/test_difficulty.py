@@ -73,20 +73,29 @@ def test_mean_brightness_tells_little(cohort):
     assert 0.5 <= roc_auc_score(sick, -people) <= 0.75
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="atrophy darkens a brain, and random features rank people by brightness: "
-    "0.36 to 0.65 among 12 of them on three other cohorts of 400 people",
-)
-def test_untrained_networks_know_nothing(cohort, prepared):
-    """Random heads on random features, each within 0.4 to 0.6, as they should be."""
+@pytest.fixture(scope="module")
+def untrained(cohort, prepared) -> list[float]:
+    """Return the AUROC of twelve networks that nobody trained, heads random too."""
     sick = people_who_are_sick(cohort)
-    found = [
+    return [
         roc_auc_score(sick, score_untrained(cohort, prepared, seed)[sick.index])
         for seed in range(12)
     ]
-    assert min(found) >= 0.4
-    assert max(found) <= 0.6
+
+
+def test_untrained_networks_know_nothing(untrained):
+    """Half of them rank people one way and half the other: the median is chance."""
+    assert 0.4 <= np.median(untrained) <= 0.6
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="atrophy darkens a brain, and random features rank people by brightness: "
+    "0.32 to 0.68 among 12 of them on each of these cohorts of 400 people",
+)
+def test_no_single_untrained_network_ranks_by_brightness(untrained):
+    assert min(untrained) >= 0.4
+    assert max(untrained) <= 0.6
 
 
 def score_untrained(cohort: Cohort, prepared: np.ndarray, seed: int) -> pd.Series:
