@@ -137,14 +137,17 @@ class Predictions:
         groups = self.table.groupby(keys, sort=True)
         first = groups[["participant_id", "session_id", "label"]].first()
         alone = groups[["session_id", "label"]].nunique() == 1
-        columns = [_column(name) for name in self.classes]
+        told = groups[[_column(name) for name in self.classes]]
+        # Three times 0.7 has a mean just below 0.7, which would break ties of people.
+        least, most = told.min(), told.max()
+        mean = told.mean().where(least < most, least)
         pooled = Predictions.from_arrays(
             self.classes,
             participant_ids=first.participant_id.tolist(),
             session_ids=first.session_id.where(alone.session_id, UNKNOWN).tolist(),
             paths=[UNKNOWN] * len(first),
             labels=first.label.where(alone.label, UNKNOWN).tolist(),
-            probabilities=groups[columns].mean().to_numpy(dtype=np.float64),
+            probabilities=mean.to_numpy(dtype=np.float64),
             abstained=groups.abstained.all().tolist(),
         )
         pooled.table["num_scans"] = groups.size().to_numpy()

@@ -150,3 +150,18 @@ def test_pooling_by_visit_keeps_visits_apart():
     np.testing.assert_allclose(
         pooled.probabilities[0], told.probabilities[mine.to_numpy()].mean(axis=0)
     )
+
+
+def test_people_told_the_same_on_few_or_many_scans_stay_tied():
+    num_scans = np.arange(1, 13)
+    who = np.repeat([f"sub-{i:02}" for i in range(12)], num_scans)
+    told = Predictions.from_arrays(
+        ("CN", "AD"),
+        participant_ids=who.tolist(),
+        session_ids=["n/a"] * len(who),
+        paths=[f"{i}.png" for i in range(len(who))],
+        labels=["CN"] * len(who),
+        probabilities=np.tile([[0.7, 0.3]], (len(who), 1)),
+    )
+    pooled = told.by_participant().probabilities
+    np.testing.assert_array_equal(pooled, [[0.7, 0.3]] * 12)
