@@ -21,6 +21,7 @@ from vit_dementia.evaluation.metrics import UndefinedScoreError
 
 Probabilities = Float[np.ndarray, "n k"]
 _TINY = 1e-12  # a probability of 0 or 1 has no logit
+_SAME = 1e-9  # probabilities, or logits, that differ by less differ by rounding only
 _NEWTON_STEPS = 40
 _RUN_AWAY = 25.0  # in standard deviations of the logit: the sides are separated
 _MOST = 50.0  # temperatures are looked for between 1/50 and 50
@@ -81,7 +82,7 @@ def slope_and_intercept(
     """
     if is_positive.all() or not is_positive.any():
         raise UndefinedScoreError("all participants are on one side")
-    if np.ptp(score) == 0:
+    if np.ptp(score) < _SAME:
         raise UndefinedScoreError("everybody was told the same probability")
     line = weighted_lines(is_positive, score, np.ones((1, len(score))))[0]
     if np.isnan(line).any():
@@ -97,10 +98,10 @@ def weighted_lines(
     """Return slopes and intercepts under many row weights; NaN where there is no fit.
 
     Newton's method on all weightings at once; where the two sides do not overlap the
-    slope runs away and no fit exists.
+    slope runs away and no fit exists, and there is none where all were told the same.
     """
     logit = special.logit(np.clip(score, _TINY, 1 - _TINY))
-    center, spread = logit.mean(), logit.std() or 1.0
+    center, spread = logit.mean(), max(float(logit.std()), _SAME)
     x = np.stack([(logit - center) / spread, np.ones(len(logit))])
     products = (x[:, None] * x[None]).reshape(4, -1)
     beta = np.zeros((len(weights), 2))
@@ -116,8 +117,10 @@ def weighted_lines(
             break
     largest = np.maximum(np.abs(step) * _RUN_AWAY / 1e-6, np.abs(beta)).max(axis=1)
     sides = np.minimum(weights @ is_positive, weights @ ~is_positive)
+    total, first, second = weights.sum(axis=1), weights @ x[0], weights @ x[0] ** 2
+    differ = second * total - first**2 > _SAME * total**2  # told, at this weighting
     # The last step is tiny, nothing ran away, and somebody stands on each side.
-    fitted = (largest < _RUN_AWAY) & (sides > 0)
+    fitted = (largest < _RUN_AWAY) & (sides > 0) & differ
     slope = beta[:, 0] / spread
     line = np.stack([slope, beta[:, 1] - slope * center], axis=1)
     line[~fitted] = np.nan

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vit_dementia.evaluation import intervals, weighted
-from vit_dementia.evaluation.calibration import weighted_lines
+from vit_dementia.evaluation.calibration import slope_and_intercept, weighted_lines
 from vit_dementia.evaluation.folds import CONDITIONAL
 from vit_dementia.evaluation.intervals import Interval, Kernel, People
 from vit_dementia.evaluation.metrics import UndefinedScoreError
@@ -139,6 +139,11 @@ def _both_sides(rows: Rows) -> None:
     _negatives(rows)
 
 
+def _line(rows: Rows) -> None:
+    _both_sides(rows)
+    slope_and_intercept(rows.is_positive, rows.score)  # says why there is none
+
+
 def _two_classes(rows: Rows) -> None:
     _anybody(rows)
     if len(rows.enough) < 2:
@@ -245,11 +250,11 @@ MEASURES: Mapping[str, Measure] = {
 CALIBRATION: Mapping[str, Measure] = {
     "slope": Measure(
         formula=lambda rows, w: weighted_lines(rows.is_positive, rows.score, w)[:, 0],
-        needs=_both_sides,
+        needs=_line,
     ),
     "intercept": Measure(
         formula=lambda rows, w: weighted_lines(rows.is_positive, rows.score, w)[:, 1],
-        needs=_both_sides,
+        needs=_line,
     ),
 }
 

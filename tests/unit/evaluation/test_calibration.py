@@ -140,3 +140,15 @@ def test_every_row_stands_in_one_bin(seed, num_bins):
 def test_a_constant_score_is_one_bin():
     (only,) = reliability(np.array([True, False]), np.array([0.3, 0.3]))
     assert (only.mean_score, only.share, only.num_rows) == (0.3, 0.5, 2)
+
+
+def test_no_line_fits_where_everybody_was_told_the_same():
+    is_positive = np.arange(12) % 2 == 0
+    weights = np.ones((2, 24))
+    weights[0, 12:] = 0  # only those who were told 2/3 are drawn
+    score = np.repeat([2 / 3, 0.2], 12)
+    lines = weighted_lines(np.tile(is_positive, 2), score, weights)
+    assert np.isnan(lines[0]).all()
+    assert not np.isnan(lines[1]).any()
+    with pytest.raises(UndefinedScoreError, match="the same probability"):
+        slope_and_intercept(is_positive, np.full(12, 2 / 3) + 1e-16 * is_positive)
