@@ -80,10 +80,6 @@ def by_person(name: str) -> str:
     return "test" if int(name[4:8]) % 4 == 0 else "train"
 
 
-def by_slice(name: str) -> str:
-    return "test" if int(Path(name).stem.split("-")[-1]) % 4 == 0 else "train"
-
-
 @pytest.fixture
 def check(command):
     """Return a function that checks a folder and returns the valid JSON document."""
