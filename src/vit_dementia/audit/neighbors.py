@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int
 
 from vit_dementia.audit.fingerprints import Fingerprints
 
-_DIMENSIONS = 128  # principal components that are searched
+_DIMENSIONS = 48  # principal components that are searched
 _SAMPLE = 4000  # images that they are computed from
 _EXACT = 8192  # up to so many images all distances of features are computed
 _CELL = 256  # images in a cell, about
