@@ -51,9 +51,9 @@ class Likenesses:
 
     @property
     def neighbors(self) -> Bool[np.ndarray, " p"]:
-        """Which pairs show slices of one person side by side."""
+        """Which pairs show slices of one person side by side; none if none are seen."""
         found: np.ndarray = (self.same_person > 0) & ~self.copies
-        return found
+        return found & self.calibration.sees_neighbors
 
 
 def look_alikes(pictures: Pictures, *, seed: int = 0) -> Likenesses:

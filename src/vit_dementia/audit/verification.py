@@ -68,13 +68,18 @@ def _twins(
     """Yield pairs of ids with scans that strangers do not have."""
     ids = np.sort(codes[alike.pairs], axis=1)
     excess, threshold = alike.excess, alike.calibration.threshold
+    # Without next slices nothing tells what one person looks like, and few strangers
+    # tell their own spread badly: there only copies speak.
+    least = threshold + _BEYOND
+    if not alike.calibration.sees_neighbors:
+        least = alike.calibration.copy
     strong = np.flatnonzero((ids[:, 0] != ids[:, 1]) & (excess > threshold))
     rows_of: dict[tuple[int, int], list[int]] = {}
     for row in strong.tolist():
         rows_of.setdefault((int(ids[row, 0]), int(ids[row, 1])), []).append(row)
     for (one, other), rows in sorted(rows_of.items()):
         best = max(rows, key=lambda row: excess[row])
-        if excess[best] > threshold + _BEYOND:
+        if excess[best] > least:
             yield (
                 one,
                 other,
