@@ -180,7 +180,9 @@ def _each(files: Sequence[Path], jobs: int) -> Iterator[_Seen | str]:
         return
     from joblib import Parallel, delayed
 
-    batches = (files[at : at + _BATCH] for at in range(0, len(files), _BATCH))
+    # Whole paths, because processes kept from earlier work may stand elsewhere.
+    whole = [file.absolute() for file in files]
+    batches = (whole[at : at + _BATCH] for at in range(0, len(whole), _BATCH))
     parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")
     for seen in parallel(delayed(_look_at_batch)(batch) for batch in batches):
         yield from seen

@@ -227,7 +227,8 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         message = f"{out}: {found}; needs a new or empty folder; name another one"
         raise DataError(message)
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
+    # Whole, because processes that are kept from earlier work may stand elsewhere.
+    aside = out.absolute().with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     aside.mkdir()
     try:
         yield aside
