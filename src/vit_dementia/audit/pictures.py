@@ -98,7 +98,9 @@ def look_at(cohort: Cohort, *, jobs: int = -1, watch: Watch | None = None) -> Pi
     Raises:
         DataError: if no scan can be read.
     """
-    files, paths = cohort.files(), [str(path) for path in cohort.table["path"]]
+    paths = [str(path) for path in cohort.table["path"]]
+    # Whole, because processes kept from earlier work may stand in another folder.
+    files = [file.absolute() for file in cohort.files()]
     thumbnails = _room_for(len(files))
     digests, facts, kept = list[str](), list[dict[str, object]](), list[int]()
     problems = [_known(line) for line in cohort.problems]
@@ -180,9 +182,7 @@ def _each(files: Sequence[Path], jobs: int) -> Iterator[_Seen | str]:
         return
     from joblib import Parallel, delayed
 
-    # Whole paths, because processes kept from earlier work may stand elsewhere.
-    whole = [file.absolute() for file in files]
-    batches = (whole[at : at + _BATCH] for at in range(0, len(whole), _BATCH))
+    batches = (files[at : at + _BATCH] for at in range(0, len(files), _BATCH))
     parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")
     for seen in parallel(delayed(_look_at_batch)(batch) for batch in batches):
         yield from seen
