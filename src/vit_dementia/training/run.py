@@ -110,13 +110,12 @@ def _prepare(
         cohort, split, config, patch_size=patch_size, cache=cache, watch=watch
     )
     model = begin_model(
-        config,
-        classes=cohort.classes,
-        image_size=material.preprocessing.size,
-        visible=material.foreground(patch_size)
-        if config.data.tokens == "foreground"
-        else None,
+        config, classes=cohort.classes, image_size=material.preprocessing.size
     )
+    visible = None
+    if config.data.tokens == "foreground":
+        visible = material.foreground(patch_size)
+    model = model.seeing(visible)  # weights of another run may have left out others
     watch.say(_tokens(model.architecture))
     num_learning = freeze(model, config.train.freeze, depth=model.architecture.depth)
     num_all = sum(parameter.numel() for parameter in model.parameters())

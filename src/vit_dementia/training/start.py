@@ -36,19 +36,9 @@ def patch_size_of(config: RunConfig) -> int:
 
 
 def begin_model(
-    config: RunConfig,
-    *,
-    classes: Sequence[str],
-    image_size: tuple[int, int],
-    visible: tuple[int, ...] | None = None,
+    config: RunConfig, *, classes: Sequence[str], image_size: tuple[int, int]
 ) -> VisionTransformer:
     """Return the network before its first step, decided by the settings and the seed.
-
-    Args:
-        config: the settings.
-        classes: what the logits stand for, in order.
-        image_size: height and width.
-        visible: the patches that are read; None: all.
 
     Raises:
         ConfigError: if the settings contradict the weights.
@@ -69,8 +59,7 @@ def begin_model(
             num_classes=len(classes),
         )
         generator = torch.Generator().manual_seed(config.seed)
-        network = VisionTransformer(described, generator, config.vit.initialization)
-        return network.seeing(visible)
+        return VisionTransformer(described, generator, config.vit.initialization)
     if config.model is not None:
         raise ConfigError(
             f"model: found {config.model} beside --init {config.init}; the weights "
@@ -87,7 +76,7 @@ def begin_model(
         channels=config.data.channels,
         classes=None if names is None else classes,
         vit=config.vit,
-    ).seeing(visible)
+    )
     if rank := config.train.lora_rank:
         generator = torch.Generator().manual_seed(config.seed)
         add_lora(model, rank=rank, alpha=2.0 * rank, generator=generator)
