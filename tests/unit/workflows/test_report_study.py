@@ -57,7 +57,7 @@ def test_energy_is_time_times_watts_or_not_said(run) -> None:
 
 
 def test_settings_say_what_differs_and_name_no_folder(make_run, cohort, tmp_path):
-    run = make_run(tmp_path / "run", cohort, init="/home/somebody/weights.pth")
+    run = make_run(tmp_path / "run", cohort, init="/there/somebody/weights.pth")
     found = {one["name"]: one for one in study_of(run, "test")["settings"]}
     assert found["init"]["value"] == "weights.pth"
     assert found["train.epochs"] == {
