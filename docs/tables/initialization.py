@@ -30,7 +30,7 @@ COHORT = (
     "DATA --participants PEOPLE --columns participant_id=subject,label=kaggle_class"
 )
 COMMAND = (
-    f"train {COHORT} --split {WORK}/split.json --fold FOLD --recipe tiny --epochs 6"
+    f"train {COHORT} --split {WORK}/split.json --fold FOLD --recipe tiny --epochs 16"
     " --vit.initialization SCHEME --out OUT"
 )
 
@@ -66,8 +66,16 @@ def _row(scheme: str, fold: int, filled: dict[str, str]) -> dict[str, Any]:
         "val_loss_last": round(losses[-1], 4),
         "val_balanced_accuracy": round(max(scores), 4),
         "epochs": len(history),
+        "seed": 0,
+        "minutes": round(sum(epoch.seconds for epoch in history) / 60, 1),
+        "commit": _commit(),
         "command": "vit-dementia " + COMMAND,
     }
+
+
+def _commit() -> str:
+    words = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
+    return subprocess.check_output(words, text=True).strip()
 
 
 def _call(command: str, filled: dict[str, str]) -> None:
