@@ -6,34 +6,11 @@ place again by two numbers. Shapes: ``n`` training slices, ``k`` slices of one e
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
-
-Item = TypeVar("Item")
-
-
-def ahead(items: Iterable[Item], number: int = 2) -> Iterator[Item]:
-    """Yield the items in their order, the next ones being made by a thread meanwhile.
-
-    An error comes up where its item would have.
-
-    >>> list(ahead(range(4)))
-    [0, 1, 2, 3]
-
-    Args:
-        number: how many are made before they are asked for.
-    """
-    source, end = iter(items), object()
-    with ThreadPoolExecutor(1) as maker:
-        waiting = deque(maker.submit(next, source, end) for _ in range(number))
-        while (item := waiting.popleft().result()) is not end:
-            waiting.append(maker.submit(next, source, end))
-            yield item  # type: ignore[misc]  # it is not the end
 
 
 def epoch_order(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from vit_dementia.data.batches import ahead, class_weights, epoch_order
+from vit_dementia.data.batches import class_weights, epoch_order
 
 people = st.lists(st.sampled_from("abcde"), min_size=1, max_size=40)
 
@@ -63,28 +63,3 @@ def test_class_weights_are_scikit_learns(labels) -> None:
     found = class_weights(values, 4)
     assert [found[index] for index in present] == pytest.approx(expected.tolist())
     assert all(found[index] == 0 for index in set(range(4)) - set(present.tolist()))
-
-
-def test_items_made_ahead_come_in_order_and_only_a_few_before_they_are_asked() -> None:
-    made = []
-
-    def items():
-        for number in range(100):
-            made.append(number)  # the moment counts
-            yield number
-
-    stream = ahead(items(), 3)
-    assert [next(stream) for _ in range(5)] == [0, 1, 2, 3, 4]
-    stream.close()
-    assert len(made) <= 5 + 3
-
-
-def test_an_error_ahead_comes_up_where_its_item_would_have() -> None:
-    def items():
-        yield 1
-        raise OSError("gone")
-
-    stream = ahead(items())
-    assert next(stream) == 1
-    with pytest.raises(OSError, match="gone"):
-        next(stream)
