@@ -119,7 +119,7 @@ def _table_of(case: Case, rows: list[Row], machine: Machine) -> Iterator[str]:
         name = f"**{row.entry}**" if row.entry == OURS.name else row.entry
         yield (
             f"| {name} | {row.images_per_second:.3g} "
-            f"| {row.seconds:.3g} ({row.seconds_low:.3g}–{row.seconds_high:.3g}) "  # noqa: RUF001
+            f"| {row.seconds:.3g} ({row.seconds_low:.3g}–{row.seconds_high:.3g}) "  # noqa: RUF001  # the dash of a range
             f"| {row.ratio:.2f} | {row.images_per_second / row.ceiling:.0%} "
             f"| {memory} | {row.gflops:.3g} |"
         )

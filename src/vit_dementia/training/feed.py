@@ -77,7 +77,11 @@ class SliceFeed:
     network: VisionTransformer
     fabric: Fabric
 
-    def take(self, rows: Int[np.ndarray, " b"], epoch: int) -> Tensor:  # noqa: ARG002
+    def take(
+        self,
+        rows: Int[np.ndarray, " b"],
+        epoch: int,  # noqa: ARG002  # a slice is the same in every epoch
+    ) -> Tensor:
         """Return the slices in 8 bit."""
         return torch.from_numpy(np.ascontiguousarray(self.material.images[rows]))
 
