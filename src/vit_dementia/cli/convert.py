@@ -29,7 +29,7 @@ def convert(
 ) -> None:
     """Write weights in the layout of another library, with the same logits.
 
-    Example: vit-dementia convert runs/first exported --format huggingface
+    Example: vit-dementia convert runs/whole exported --format huggingface
 
     Args:
         source: run, model folder, weight file, or a name such as hf-hub:OWNER/NAME.
