@@ -55,7 +55,6 @@ else
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 endif
 
-comma := ,
 # $(call install,WHAT) installs the package with WHAT (extras and dependency groups).
 ifneq ($(UV),)
 install = $(UV) pip install --quiet --python $(BIN)/python \
@@ -85,7 +84,7 @@ $(VENV)/development: $(VENV)/package pyproject.toml constraints.txt
 ifeq ($(UV),)
 	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 endif
-	@$(call install,-e ".[track$(comma)notebook]" --group dev)
+	@$(call install,-e ".[all]" --group dev)
 	@touch $@
 
 $(VENV)/documentation: $(VENV)/package pyproject.toml constraints.txt
