@@ -19,7 +19,7 @@ from vit_dementia.cli.terminal import watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import LEVEL
-from vit_dementia.workflows.report_options import ReportOptions
+from vit_dementia.workflows.report.options import ReportOptions
 
 
 def cross_validate(

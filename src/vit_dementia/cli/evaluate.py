@@ -19,7 +19,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.inference.compute import Device
-from vit_dementia.workflows.report_options import ReportOptions
+from vit_dementia.workflows.report.options import ReportOptions
 
 Role = Literal["train", "val", "test"]
 

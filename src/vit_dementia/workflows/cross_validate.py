@@ -22,8 +22,8 @@ from vit_dementia.training import run as training
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import keep_sets, write_evaluation
 from vit_dementia.workflows.guard import guarded
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import OUT_OF_FOLD, study_of
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.study import OUT_OF_FOLD, study_of
 from vit_dementia.workflows.scoring import Scored, read_run, score_part
 
 

@@ -11,7 +11,7 @@ from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.run import train
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import evaluate
-from vit_dementia.workflows.report_options import ReportOptions
+from vit_dementia.workflows.report.options import ReportOptions
 
 RECIPE = "demo"
 PARTICIPANTS = 560  # 84 of them are held out and scored

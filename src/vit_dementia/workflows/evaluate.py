@@ -17,9 +17,9 @@ from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.floors import file_name
-from vit_dementia.workflows.report import write_report
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import study_of
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.study import study_of
+from vit_dementia.workflows.report.write import write_report
 from vit_dementia.workflows.robustness import robustness_of, write_robustness
 from vit_dementia.workflows.scoring import Role, Scored, read_run, score_part
 

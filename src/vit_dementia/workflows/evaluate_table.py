@@ -17,7 +17,7 @@ from vit_dementia.evaluation.scores import score
 from vit_dementia.evaluation.subgroups import age_bands
 from vit_dementia.files import write_json
 from vit_dementia.workflows.floors import CHANCE, MAJORITY
-from vit_dementia.workflows.report import write_report
+from vit_dementia.workflows.report.write import write_report
 
 FROM_ELSEWHERE = (
     "The table says nothing of how the model was trained: whether somebody scored here "

@@ -26,8 +26,8 @@ from vit_dementia.training.history import read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import HISTORY, write_evaluation
 from vit_dementia.workflows.floors import Part
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import EXTERNAL, study_of
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.study import EXTERNAL, study_of
 from vit_dementia.workflows.robustness import robustness_of
 from vit_dementia.workflows.scoring import Reading, read_run, score_rows
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vit_dementia.workflows import report_curves, report_figures
 from vit_dementia.workflows.evaluate_table import evaluate_table
+from vit_dementia.workflows.report import curves, figures
 
 CLASSES = ("NonDemented", "VeryMildDemented", "MildDemented")
 # A report with its words stands on no picture: drawing them takes most of the time.
@@ -28,7 +28,7 @@ def scored(table, **asked):
         raise AssertionError(f"{constant} in a file")
 
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        for module in (report_curves, report_figures):
+        for module in (curves, figures):
             patch.setattr(module, "saved", lambda figure: NO_PICTURE)
         path, out = Path(place) / "table.tsv", Path(place) / "out"
         table.to_csv(path, sep="\t", index=False)

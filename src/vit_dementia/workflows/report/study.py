@@ -25,8 +25,8 @@ from vit_dementia.models.weights import native
 from vit_dementia.models.weights.sources import is_name
 from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_people import causes, people_table
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.people import causes, people_table
 
 OUT_OF_FOLD, EXTERNAL = "out-of-fold", "external"
 PURPOSE = {"train": "trained", "val": "chose the epoch", "test": "seen by no training"}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from vit_dementia.workflows.report_examples import (
+from vit_dementia.workflows.report.examples import (
     MOST,
     choose_examples,
     lines_of,

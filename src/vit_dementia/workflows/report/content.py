@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vit_dementia.evaluation.above_floor import ABOVE
-from vit_dementia.workflows import report_tables as tables
-from vit_dementia.workflows import report_words as words
-from vit_dementia.workflows.report_answers import answers, leak_sentence
-from vit_dementia.workflows.report_checklists import checklists
-from vit_dementia.workflows.report_limits import cannot_claim, learned_floors
-from vit_dementia.workflows.report_people import NOT_PROVIDED
-from vit_dementia.workflows.report_picture import Picture
-from vit_dementia.workflows.report_probabilities import probabilities
-from vit_dementia.workflows.report_robustness import robustness_table
-from vit_dementia.workflows.report_study import EXTERNAL
-from vit_dementia.workflows.report_words import Metrics
+from vit_dementia.workflows.report import tables, words
+from vit_dementia.workflows.report.answers import answers, leak_sentence
+from vit_dementia.workflows.report.checklists import checklists
+from vit_dementia.workflows.report.limits import cannot_claim, learned_floors
+from vit_dementia.workflows.report.people import NOT_PROVIDED
+from vit_dementia.workflows.report.picture import Picture
+from vit_dementia.workflows.report.probabilities import probabilities
+from vit_dementia.workflows.report.robustness import robustness_table
+from vit_dementia.workflows.report.study import EXTERNAL
+from vit_dementia.workflows.report.words import Metrics
 
 FORMAT = 1
 TITLE = "How good is this model?"
@@ -36,8 +35,8 @@ def content_of(
 
     Args:
         metrics: the content of ``metrics.json``.
-        study: what ``report_study.study_of`` found; None: a table from elsewhere.
-        examples: what ``report_examples.choose_examples`` chose.
+        study: what ``study.study_of`` found; None: a table from elsewhere.
+        examples: what ``examples.choose_examples`` chose.
         pictures: the figures; their words are kept, not their bytes.
         hashes: SHA-256 of the files beside the report.
     """

@@ -8,9 +8,9 @@ from huggingface_hub import DatasetCard, ModelCard
 from markdown_it import MarkdownIt
 
 from vit_dementia.evaluation.scores import score
-from vit_dementia.workflows.report import write_report
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import OUT_OF_FOLD, study_of
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.study import OUT_OF_FOLD, study_of
+from vit_dementia.workflows.report.write import write_report
 
 MARKUP = "<script>alert(1)</script> [x](javascript:1) | *a*\n# b"
 
@@ -18,7 +18,7 @@ MARKUP = "<script>alert(1)</script> [x](javascript:1) | *a*\n# b"
 @pytest.fixture
 def written(tmp_path, cohort, told_of, run, monkeypatch):
     """Write a report, figures left out, and return its folder and metrics."""
-    monkeypatch.setattr("vit_dementia.workflows.report.draw", lambda *_: [])
+    monkeypatch.setattr("vit_dementia.workflows.report.write.draw", lambda *_: [])
 
     def write(part="test", classes=None, **options):
         told = told_of(cohort)

@@ -7,7 +7,7 @@ from typing import Any
 
 from vit_dementia.evaluation.above_floor import COMPARED
 from vit_dementia.evaluation.subgroups import SCORES
-from vit_dementia.workflows.report_words import (
+from vit_dementia.workflows.report.words import (
     MEANING,
     Metrics,
     number,

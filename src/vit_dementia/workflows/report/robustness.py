@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vit_dementia.workflows.report_picture import (
+from vit_dementia.workflows.report.picture import (
     FLOOR,
     MODEL,
     QUIET,
@@ -13,7 +13,7 @@ from vit_dementia.workflows.report_picture import (
     saved,
     styled,
 )
-from vit_dementia.workflows.report_words import Metrics, number
+from vit_dementia.workflows.report.words import Metrics, number
 
 _IN_A_ROW = 4  # panels of the figure
 

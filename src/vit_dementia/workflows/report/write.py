@@ -18,20 +18,20 @@ from markupsafe import Markup
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.rows import Rows
 from vit_dementia.files import sha256_of, write_bytes, write_json, write_text
-from vit_dementia.workflows.report_answers import counted
-from vit_dementia.workflows.report_cards import data_card, model_card
-from vit_dementia.workflows.report_checklists import count_answered
-from vit_dementia.workflows.report_content import content_of
-from vit_dementia.workflows.report_examples import (
+from vit_dementia.workflows.report.answers import counted
+from vit_dementia.workflows.report.cards import data_card, model_card
+from vit_dementia.workflows.report.checklists import count_answered
+from vit_dementia.workflows.report.content import content_of
+from vit_dementia.workflows.report.examples import (
     choose_examples,
     lines_of,
     middle_scans,
     thumbnails,
 )
-from vit_dementia.workflows.report_figures import draw
-from vit_dementia.workflows.report_people import NOT_PROVIDED
-from vit_dementia.workflows.report_picture import Picture
-from vit_dementia.workflows.report_study import OUT_OF_FOLD
+from vit_dementia.workflows.report.figures import draw
+from vit_dementia.workflows.report.people import NOT_PROVIDED
+from vit_dementia.workflows.report.picture import Picture
+from vit_dementia.workflows.report.study import OUT_OF_FOLD
 
 _HASHED = ("predictions.tsv", "predictions_participants.tsv", "metrics.json")
 
@@ -53,7 +53,7 @@ def write_report(
         metrics: what ``evaluation.scores.score`` returned.
         predictions: what was scored.
         floors: what they were scored beside, by name.
-        study: what ``report_study.study_of`` found; None: a table from elsewhere.
+        study: what ``study.study_of`` found; None: a table from elsewhere.
         fold_of: as it was given to ``score``.
         scans: folder of the scans, if small pictures of some may be shown.
     """

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from vit_dementia.evaluation.rows import Rows
-from vit_dementia.workflows.report_curves import draw_curves
-from vit_dementia.workflows.report_picture import (
+from vit_dementia.workflows.report.curves import draw_curves
+from vit_dementia.workflows.report.picture import (
     FLOOR,
     MODEL,
     QUIET,
@@ -19,8 +19,8 @@ from vit_dementia.workflows.report_picture import (
     short,
     styled,
 )
-from vit_dementia.workflows.report_robustness import draw_robustness
-from vit_dementia.workflows.report_words import Metrics, number, title, unit_of
+from vit_dementia.workflows.report.robustness import draw_robustness
+from vit_dementia.workflows.report.words import Metrics, number, title, unit_of
 
 
 def draw(

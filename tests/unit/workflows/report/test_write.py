@@ -18,10 +18,10 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
 from vit_dementia.files import read_json
 from vit_dementia.training.run_folder import RunFolder
-from vit_dementia.workflows.report import write_report
-from vit_dementia.workflows.report_limits import cannot_claim
-from vit_dementia.workflows.report_study import study_of
-from vit_dementia.workflows.report_words import summary
+from vit_dementia.workflows.report.limits import cannot_claim
+from vit_dementia.workflows.report.study import study_of
+from vit_dementia.workflows.report.words import summary
+from vit_dementia.workflows.report.write import write_report
 
 MARKUP = '<script>alert("x")</script>'
 
@@ -76,7 +76,7 @@ def plain(tmp_path_factory, cohort, make_run):
 @pytest.fixture
 def words_only(monkeypatch):
     """Leave the figures out: they take most of the time."""
-    monkeypatch.setattr("vit_dementia.workflows.report.draw", lambda *_: [])
+    monkeypatch.setattr("vit_dementia.workflows.report.write.draw", lambda *_: [])
 
 
 class Page(HTMLParser):

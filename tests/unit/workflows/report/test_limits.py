@@ -9,8 +9,8 @@ import pytest
 
 from vit_dementia.evaluation.scores import score
 from vit_dementia.workflows.floors import ERASED
-from vit_dementia.workflows.report_limits import TOO_NARROW, cannot_claim
-from vit_dementia.workflows.report_words import summary
+from vit_dementia.workflows.report.limits import TOO_NARROW, cannot_claim
+from vit_dementia.workflows.report.words import summary
 
 
 @pytest.fixture(scope="module")

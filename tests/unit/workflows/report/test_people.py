@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vit_dementia.workflows.report_people import causes, people_table
+from vit_dementia.workflows.report.people import causes, people_table
 
 
 def cells(cohort, **masks):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vit_dementia.workflows.report_people import NOT_PROVIDED
+from vit_dementia.workflows.report.people import NOT_PROVIDED
 
 TRIPOD_AI: tuple[tuple[str, str, str | None], ...] = (
     ("1", "Title: prediction model, population, outcome", None),
@@ -118,7 +118,7 @@ def checklists(answers: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
     """Return the items of both guidelines with what is known of each.
 
     Args:
-        answers: what ``report_answers.answers`` returned.
+        answers: what ``answers.answers`` returned.
 
     >>> checklists({"endpoint": "AD against CN"})["CLAIM"][3]["said"]
     'AD against CN'

@@ -17,7 +17,7 @@ from vit_dementia.evaluation.curves import (
 )
 from vit_dementia.evaluation.operating import net_benefit_of_flagging_all
 from vit_dementia.evaluation.rows import Rows
-from vit_dementia.workflows.report_picture import (
+from vit_dementia.workflows.report.picture import (
     FLOOR,
     MODEL,
     QUIET,
@@ -26,7 +26,7 @@ from vit_dementia.workflows.report_picture import (
     short,
     styled,
 )
-from vit_dementia.workflows.report_words import Metrics, number, unit_of
+from vit_dementia.workflows.report.words import Metrics, number, unit_of
 
 
 def draw_curves(

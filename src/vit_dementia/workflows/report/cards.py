@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vit_dementia.workflows.report_answers import counted, leak_sentence
-from vit_dementia.workflows.report_people import NOT_PROVIDED
-from vit_dementia.workflows.report_words import Metrics, number, title, unit_of
+from vit_dementia.workflows.report.answers import counted, leak_sentence
+from vit_dementia.workflows.report.people import NOT_PROVIDED
+from vit_dementia.workflows.report.words import Metrics, number, title, unit_of
 
 Study = Mapping[str, Any]
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|#!~&])")
@@ -41,7 +41,7 @@ def model_card(content: Mapping[str, Any], metrics: Metrics, study: Study) -> st
     Args:
         content: that of ``report.json``.
         metrics: the content of ``metrics.json``.
-        study: what ``report_study.study_of`` found.
+        study: what ``study.study_of`` found.
     """
     known = {row["name"]: row["said"] for row in content["model"]}
     unit = unit_of(metrics)

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from vit_dementia.data.splits import k_folds, roles
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import EXTERNAL, OUT_OF_FOLD, study_of
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.study import EXTERNAL, OUT_OF_FOLD, study_of
 
 
 def test_everybody_who_came_in_went_somewhere(run, cohort) -> None:

@@ -1,7 +1,7 @@
 """What the data answer of reporting guidelines and cards, each answer in a sentence.
 
 A key that is missing is not provided. Everything comes from ``metrics.json`` and what
-``report_study`` found in the run folder.
+``study`` found in the run folder.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vit_dementia.workflows.report_study import EXTERNAL
-from vit_dementia.workflows.report_words import Metrics, methods, unit_of
+from vit_dementia.workflows.report.study import EXTERNAL
+from vit_dementia.workflows.report.words import Metrics, methods, unit_of
 
 Study = Mapping[str, Any]
 INTENDED_USE = (

@@ -9,7 +9,7 @@ from vit_dementia.evaluation.above_floor import ABOVE
 from vit_dementia.evaluation.endpoint import either
 from vit_dementia.evaluation.rows import FEWEST
 from vit_dementia.workflows.floors import CHANCE, ERASED, MAJORITY
-from vit_dementia.workflows.report_words import (
+from vit_dementia.workflows.report.words import (
     Metrics,
     count,
     spoken,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vit_dementia.workflows.report_robustness import draw_robustness, robustness_table
+from vit_dementia.workflows.report.robustness import draw_robustness, robustness_table
 
 
 def line(name, severity, value):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from vit_dementia.evaluation.scores import score
-from vit_dementia.workflows import report_checklists as lists
-from vit_dementia.workflows.report_answers import answers
-from vit_dementia.workflows.report_options import ReportOptions
-from vit_dementia.workflows.report_study import study_of
+from vit_dementia.workflows.report import checklists as lists
+from vit_dementia.workflows.report.answers import answers
+from vit_dementia.workflows.report.options import ReportOptions
+from vit_dementia.workflows.report.study import study_of
 
 
 @pytest.fixture(scope="module")

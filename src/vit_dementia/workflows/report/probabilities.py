@@ -5,7 +5,7 @@ From the numbers of ``metrics.json`` alone.
 
 from __future__ import annotations
 
-from vit_dementia.workflows.report_words import (
+from vit_dementia.workflows.report.words import (
     Metrics,
     count,
     figure,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vit_dementia.workflows import report_tables as tables
-from vit_dementia.workflows.report_probabilities import scaling, sets
+from vit_dementia.workflows.report import tables
+from vit_dementia.workflows.report.probabilities import scaling, sets
 
 ENTRY = {"value": 0.75, "low": 0.6, "high": 0.9, "method": "Wilson"}
 SAID = "0.75 (0.60 to 0.90)"
