@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import stat
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -32,6 +28,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vit_dementia.data.limits import LIMITS, Limits
+from vit_dementia.data.opening import opened
 from vit_dementia.errors import ScanError
 
 log = logging.getLogger(__name__)
@@ -71,6 +68,7 @@ _DECODER_ERRORS = (
     Warning,  # where the caller has made warnings errors
 )
 
+_NEEDED = "an image file"
 _GRAY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _TURNED = range(5, 9)  # EXIF orientations that swap rows and columns
 
@@ -89,7 +87,7 @@ def read_slice(
     """
     if channels not in (1, 3):
         raise ValueError(f"channels: found {channels}; 1 (gray) or 3 (RGB) is needed")
-    with _opened(path, limits) as file:
+    with opened(path, most_bytes=limits.image_bytes, needed=_NEEDED) as file:
         content = file.read()
     kind = _kind_of(path, content[:16])
     _check_whole(path, kind, content)
@@ -113,7 +111,7 @@ def probe_size(path: Path, *, limits: Limits = LIMITS) -> tuple[int, int]:
     Raises:
         ScanError: as `read_slice`, as far as the header can tell.
     """
-    with _opened(path, limits) as file:
+    with opened(path, most_bytes=limits.image_bytes, needed=_NEEDED) as file:
         kind = _kind_of(path, file.read(16))
         file.seek(0)
         try:
@@ -129,34 +127,6 @@ def probe_size(path: Path, *, limits: Limits = LIMITS) -> tuple[int, int]:
             cause = _one_line(error)
             raise ScanError(f"{path}: damaged {kind} file ({cause})") from error
     return (width, height) if turned else (height, width)
-
-
-@contextmanager
-def _opened(path: Path, limits: Limits) -> Iterator[BinaryIO]:
-    """Open a regular file; a named pipe or device is refused and never waited for."""
-    try:
-        descriptor = os.open(
-            path,
-            os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0),
-        )
-    except OSError as error:
-        cause = error.strerror or str(error)
-        raise ScanError(f"{path}: cannot be opened ({cause})") from error
-    except ValueError as error:  # a NUL in the name
-        raise ScanError(f"{path!r}: is not a file name ({error})") from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)  # Python cannot wrap the descriptor of a folder
-        raise ScanError(f"{path}: is not a regular file; an image file is needed")
-    with os.fdopen(descriptor, "rb") as file:
-        if status.st_size == 0:
-            raise ScanError(f"{path}: is empty (0 bytes)")
-        if status.st_size > limits.image_bytes:
-            raise ScanError(
-                f"{path}: {status.st_size} bytes on disk; at most {limits.image_bytes} "
-                "are read"
-            )
-        yield file
 
 
 def _kind_of(path: Path, head: bytes) -> str:

@@ -21,6 +21,9 @@ class Limits:
 
     image_bytes: int = 256 * MIB  # one picture on disk
     pixels: int = 40_000_000  # of one picture; 6000 x 6000 still fits
+    volume_bytes: int = 1024 * MIB  # one volume on disk, and unpacked
+    voxels: int = 512**3  # of one volume; as floats half a gibibyte
+    trailing_bytes: int = MIB  # after the voxels of a file
     table_bytes: int = 256 * MIB  # one CSV or TSV
     cell_characters: int = 10_000  # one field of a table
     files: int = 2_000_000  # entries met while walking a folder
