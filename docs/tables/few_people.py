@@ -1,0 +1,222 @@
+"""Run the study of learning on few people, trial by trial, and make its table.
+
+``few-people/protocol.toml`` says what is asked and how is chosen; it was committed
+before the first run. A trial is a recipe ``few-people/trials/ARM.NAME.toml``: its folds
+are trained one after the other, what it says of the validation participants is scored,
+and a line is added to ``few-people/trials.tsv``. The test participants are asked, by
+``table``, of the trials that stand for their arms only.
+
+Run: ``make table few_people ARGS="DATA PEOPLE WEIGHTS TRIAL..."`` with the folder that
+holds ``train/`` and ``test/``, the table that says who is on which slice, the DeiT-tiny
+weights, and names of trials, or ``table`` for the table. What is in ``runs/few-people``
+already is not run again.
+"""
+
+from __future__ import annotations
+
+import csv
+import platform
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from vit_dementia import recipes
+from vit_dementia.config import RunConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.splits import Split, k_folds, roles
+from vit_dementia.evaluation.folds import auroc_within_folds
+from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.inference.forward import softmax
+from vit_dementia.inference.rows import predictions_of_rows
+from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.progress import Quiet
+from vit_dementia.training import run as training
+from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.floors import LINEAR, Part, floor_predictions
+from vit_dementia.workflows.scoring import read_run
+
+HERE = Path(__file__).parent / "few-people"
+WORK = Path("runs/few-people")
+COLUMNS = {"participant_id": "subject", "label": "kaggle_class"}
+PROTOCOL = tomllib.loads((HERE / "protocol.toml").read_text(encoding="utf-8"))
+TRIALS = HERE / "trials.tsv"
+HEAD = [
+    "trial",
+    "arm",
+    "seed",
+    "folds",
+    "val_auroc",
+    "minutes",
+    "images",
+    "commit",
+    "date",
+    "machine",
+]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The people, their folds, and where weights come from."""
+
+    cohort: Cohort
+    weights: str
+
+    @cached_property
+    def split(self) -> Split:
+        """Return the folds of every arm, drawn by the protocol."""
+        return k_folds(
+            self.cohort,
+            folds=PROTOCOL["folds"],
+            val=PROTOCOL["val"],
+            seed=PROTOCOL["seed"],
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way of training, for all folds."""
+
+    name: str
+
+    @property
+    def arm(self) -> str:
+        """Return the arm of the protocol it belongs to."""
+        return self.name.split(".")[0]
+
+    @property
+    def folder(self) -> Path:
+        """Return where its runs are."""
+        return WORK / self.name
+
+    def config(self, study: Study) -> RunConfig:
+        """Return its settings."""
+        settings = recipes.read_recipe(str(HERE / "trials" / f"{self.name}.toml"))
+        if settings.get("init") == "WEIGHTS":
+            settings["init"] = study.weights
+        return recipes.config_from(settings, where=self.name)
+
+
+def main() -> None:
+    """Run the trials that are named, or make the table."""
+    data, people, weights, *names = sys.argv[1:]
+    cohort = Cohort.from_path(data, participants=Path(people), columns=COLUMNS)
+    study = Study(cohort, weights)
+    for name in names:
+        run_trial(Trial(name), study)
+
+
+def run_trial(trial: Trial, study: Study) -> None:
+    """Train what is missing of a trial, score its validation parts, note it."""
+    folds = range(len(study.split.folds))
+    told, minutes = [], 0.0
+    for fold in folds:
+        file = trial.folder / f"val-{fold}.tsv"
+        spent = trial.folder / f"minutes-{fold}.txt"
+        if not file.exists():
+            start = time.monotonic()
+            train_fold(trial, study, fold)
+            spent.write_text(f"{(time.monotonic() - start) / 60:.2f}")
+            told_by(trial, study, fold, "val").write(file)
+        told.append(Predictions.read(file))
+        minutes += float(spent.read_text()) if spent.exists() else 0.0
+        print(f"{trial.name}: fold {fold + 1}, {minutes:.1f} minutes", flush=True)
+    note(trial, study, auroc_of(told), minutes)
+
+
+def train_fold(trial: Trial, study: Study, fold: int) -> None:
+    """Leave a finished run of one fold in the trial's folder."""
+    if trial.arm == "linear":
+        return  # learned when asked: it takes a second
+    out = trial.folder / "folds" / str(fold)
+    if out.exists():
+        training.resume(out, cohort=study.cohort)
+        return
+    config = replace(trial.config(study), fold=fold)
+    training.train(study.cohort, config, out=out, split=study.split)
+
+
+def told_by(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
+    """Return what one fold's model says of one part of its split."""
+    if trial.arm == "linear":
+        return linear_floor(study, fold, role)
+    run = RunFolder.open(trial.folder / "folds" / str(fold))
+    reading = read_run(run, data=study.cohort, watch=Quiet())
+    rows = reading.rows(role)
+    logits = reading.read(reading.images, rows, role).logits
+    mended = reading.model.calibration.scaling(softmax(logits))
+    return predictions_of_rows(reading.cohort, rows, mended)
+
+
+def linear_floor(study: Study, fold: int, role: str) -> Predictions:
+    """Return what the linear floor says, learned on whole pictures."""
+    prepared = SlicePreprocessing(size=(208, 176))
+    cohort, images = pack_slices(study.cohort, prepared, cache=None, watch=Quiet())
+    parts = roles(cohort, study.split.folds[fold])
+    known, asked = (
+        Part(cohort, images, np.flatnonzero(parts == name)) for name in ("train", role)
+    )
+    told = floor_predictions(
+        known,
+        asked,
+        classes=cohort.classes,
+        trained_on=known.label[known.first],
+    )
+    return told[LINEAR]
+
+
+def auroc_of(told: list[Predictions]) -> float:
+    """Return the AUROC by participant, none against any, pairs within a fold."""
+    pooled = [part.by_participant() for part in told]
+    fold = np.concatenate([np.full(len(p.table), n) for n, p in enumerate(pooled)])
+    is_positive = np.concatenate([p.labels > 0 for p in pooled])
+    score = np.concatenate([1 - p.probabilities[:, 0] for p in pooled])
+    return auroc_within_folds(is_positive, score, fold)
+
+
+def note(trial: Trial, study: Study, val_auroc: float, minutes: float) -> None:
+    """Add the trial to the list of all, once."""
+    rows = read_trials()
+    if trial.name in set(rows.trial):
+        return
+    config = RunConfig() if trial.arm == "linear" else trial.config(study)
+    row = {
+        "trial": trial.name,
+        "arm": trial.arm,
+        "seed": config.seed,
+        "folds": len(study.split.folds),
+        "val_auroc": round(val_auroc, 4),
+        "minutes": round(minutes, 1),
+        "images": "x".join(map(str, config.data.image_size or (208, 176))),
+        "commit": commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, 1 thread",
+    }
+    with TRIALS.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, HEAD, delimiter="\t", lineterminator="\n").writerow(row)
+    print(f"{trial.name}: AUROC on validation parts {val_auroc:.3f}", flush=True)
+
+
+def read_trials() -> pd.DataFrame:
+    """Return every trial so far, in the order of running."""
+    if not TRIALS.exists():
+        TRIALS.write_text("\t".join(HEAD) + "\n", encoding="utf-8")
+    return pd.read_csv(TRIALS, sep="\t", dtype={"trial": str, "arm": str})
+
+
+def commit() -> str:
+    """Return the commit whose program this is."""
+    words = ("git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD")
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout[:12]
+
+
+if __name__ == "__main__":
+    main()
