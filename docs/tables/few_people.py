@@ -27,6 +27,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from monai.networks.nets import resnet10
+from safetensors.torch import load_file, save_file
 
 from vit_dementia import recipes
 from vit_dementia.config import RunConfig
@@ -34,13 +38,20 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split, k_folds, roles
 from vit_dementia.evaluation.folds import auroc_within_folds
 from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.inference.compute import make_fabric
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.pack import pack_slices
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet
 from vit_dementia.training import run as training
+from vit_dementia.training.course import Course
+from vit_dementia.training.feed import SliceFeed
+from vit_dementia.training.loop import classify, fit
+from vit_dementia.training.material import Material, read_material
+from vit_dementia.training.optimizer import make_optimizer
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.training.validation import Best, score_held_out
 from vit_dementia.workflows.floors import LINEAR, Part, floor_predictions
 from vit_dementia.workflows.scoring import read_run
 
@@ -49,18 +60,10 @@ WORK = Path("runs/few-people")
 COLUMNS = {"participant_id": "subject", "label": "kaggle_class"}
 PROTOCOL = tomllib.loads((HERE / "protocol.toml").read_text(encoding="utf-8"))
 TRIALS = HERE / "trials.tsv"
-HEAD = [
-    "trial",
-    "arm",
-    "seed",
-    "folds",
-    "val_auroc",
-    "minutes",
-    "images",
-    "commit",
-    "date",
-    "machine",
-]
+HEAD = (
+    *("trial", "arm", "seed", "folds", "val_auroc", "minutes", "images"),
+    *("commit", "date", "machine"),
+)
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,9 @@ def run_trial(trial: Trial, study: Study) -> None:
         file = trial.folder / f"val-{fold}.tsv"
         spent = trial.folder / f"minutes-{fold}.txt"
         if not file.exists():
-            start = time.monotonic()
+            start = time.process_time()  # others may be at work
             train_fold(trial, study, fold)
-            spent.write_text(f"{(time.monotonic() - start) / 60:.2f}")
+            spent.write_text(f"{(time.process_time() - start) / 60:.2f}")
             told_by(trial, study, fold, "val").write(file)
         told.append(Predictions.read(file))
         minutes += float(spent.read_text()) if spent.exists() else 0.0
@@ -137,6 +140,9 @@ def train_fold(trial: Trial, study: Study, fold: int) -> None:
     if trial.arm == "linear":
         return  # learned when asked: it takes a second
     out = trial.folder / "folds" / str(fold)
+    if trial.arm == "cnn":
+        train_cnn(trial, study, fold, out / "model.safetensors")
+        return
     if out.exists():
         training.resume(out, cohort=study.cohort)
         return
@@ -148,6 +154,8 @@ def told_by(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
     """Return what one fold's model says of one part of its split."""
     if trial.arm == "linear":
         return linear_floor(study, fold, role)
+    if trial.arm == "cnn":
+        return told_by_cnn(trial, study, fold, role)
     run = RunFolder.open(trial.folder / "folds" / str(fold))
     reading = read_run(run, data=study.cohort, watch=Quiet())
     rows = reading.rows(role)
@@ -171,6 +179,75 @@ def linear_floor(study: Study, fold: int, role: str) -> Predictions:
         trained_on=known.label[known.first],
     )
     return told[LINEAR]
+
+
+@dataclass(frozen=True)
+class Cnn:
+    """A small convolutional network with what it learns from."""
+
+    feed: SliceFeed
+    material: Material
+    fabric: Fabric
+
+    @classmethod
+    def of(cls, trial: Trial, study: Study, fold: int) -> Cnn:
+        """Return the network before its first step."""
+        config = replace(trial.config(study), fold=fold)
+        fabric = make_fabric(config.device, config.train.precision)
+        material = read_material(
+            study.cohort, study.split, config, patch_size=16, cache=None, watch=Quiet()
+        )
+        torch.manual_seed(config.seed)
+        network = resnet10(
+            spatial_dims=2,
+            n_input_channels=config.data.channels,
+            num_classes=len(study.cohort.classes),
+        )
+        return cls(SliceFeed(config, material, network, fabric), material, fabric)
+
+
+def train_cnn(trial: Trial, study: Study, fold: int, out: Path) -> None:
+    """Train the CNN in the loop of the ViTs, and keep the epoch they would keep."""
+    cnn = Cnn.of(trial, study, fold)
+    config = cnn.feed.config
+    course = Course(config, cnn.material)
+    optimizer = make_optimizer(cnn.feed.network, config.train, depth=0)
+    wrapped, optimizer = cnn.fabric.setup(cnn.feed.network, optimizer)
+    objective = classify(
+        cnn.feed.prepare,
+        class_weights=torch.ones(len(study.cohort.classes)),
+        label_smoothing=config.train.label_smoothing,
+    )
+    best = Best()
+    for epoch in range(config.train.epochs):
+        start = epoch * course.num_batches
+        for _ in fit(
+            wrapped,
+            course.batches(epoch, start, cnn.feed, cnn.fabric),
+            objective,
+            optimizer,
+            config.train,
+            fabric=cnn.fabric,
+            num_steps=course.num_steps,
+            seed=config.seed,
+        ):
+            pass
+        found = score_held_out(wrapped, cnn.feed, cnn.material, "val")
+        print(f"epoch {epoch + 1}: {found}", flush=True)
+        if best.is_beaten_by(found):
+            best = best.replaced_by(found, epoch=epoch + 1)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            save_file(cnn.feed.network.state_dict(), out)
+
+
+def told_by_cnn(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
+    """Return what the kept CNN of one fold says of one part of its split."""
+    cnn = Cnn.of(trial, study, fold)
+    weights = load_file(trial.folder / "folds" / str(fold) / "model.safetensors")
+    cnn.feed.network.load_state_dict(weights)
+    rows = cnn.material.rows(role)
+    told = softmax(cnn.feed.logits(cnn.feed.network, rows))
+    return predictions_of_rows(cnn.material.cohort, rows, told)
 
 
 def auroc_of(told: list[Predictions]) -> float:
