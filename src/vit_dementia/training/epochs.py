@@ -9,29 +9,25 @@ from functools import cached_property
 from itertools import count
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from vit_dementia.config import RunConfig, TrainConfig
-from vit_dementia.data.batches import class_weights
 from vit_dementia.errors import DivergenceError
-from vit_dementia.inference.model_folder import write_model_folder
-from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.progress import Watch
 from vit_dementia.training import checkpoint
 from vit_dementia.training.checkpoint import Progress
 from vit_dementia.training.course import Course
-from vit_dementia.training.feed import Feed
+from vit_dementia.training.goal import Goal
 from vit_dementia.training.history import EpochRecord, read_history, write_history
-from vit_dementia.training.loop import Objective, Step, classify, fit
+from vit_dementia.training.loop import Step, fit
 from vit_dementia.training.material import Material
-from vit_dementia.training.optimizer import learning_rate_at, make_optimizer
+from vit_dementia.training.optimizer import learning_rate_at
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.training.tally import READ_EVERY, Diverged, Tally
 from vit_dementia.training.tracking import Tracker
-from vit_dementia.training.validation import Best, HeldOut, score_held_out
+from vit_dementia.training.validation import Best, HeldOut
 
 SLOWER = 0.1  # times the learning rate, after the loss was no number
 _NAMED = 5  # files named in a message
@@ -43,8 +39,7 @@ class Training:
 
     config: RunConfig
     material: Material
-    model: VisionTransformer
-    feed: Feed
+    goal: Goal
     fabric: Fabric
     watch: Watch
 
@@ -74,25 +69,24 @@ class Training:
                 return
 
     def _go_on(self, folder: RunFolder) -> None:
-        optimizer = make_optimizer(
-            self.model, self.config.train, depth=self.model.architecture.depth
-        )
-        place = checkpoint.load_newest(folder.checkpoints, self.model, optimizer)
+        goal = self.goal
+        optimizer = goal.optimizer(self.config.train)
+        place = checkpoint.load_newest(folder.checkpoints, goal.model, optimizer)
         if place is None:
             place = Progress(step=0, epochs=0, facts={})
             if self.config.train.retries:  # a state to go back to
-                checkpoint.save(folder.checkpoints, self.model, optimizer, place)
+                checkpoint.save(folder.checkpoints, goal.model, optimizer, place)
         facts = {"slowed": place.facts.get("slowed", 0)}
         settings = replace(
             self.config.train,
             learning_rate=self.config.train.learning_rate * SLOWER ** facts["slowed"],
         )
-        wrapped, optimizer = self.fabric.setup(self.feed.network, optimizer)
+        wrapped, optimizer = self.fabric.setup(goal.feed.network, optimizer)
         records = read_history(folder.path / "history.jsonl")[: place.epochs]
         best = Best(**place.facts.get("best", {}))
         tally = Tally(**place.facts.get("tally", {}))
         if not settings.epochs:
-            self._keep(folder, best)
+            goal.keep(folder.path, best)
             write_history(folder.path, [])
         with Tracker(folder.path, after=place.epochs) as tracker:
             for epoch in range(place.epochs, settings.epochs):
@@ -103,10 +97,10 @@ class Training:
                 tally = self._train_epoch(
                     folder, wrapped, optimizer, settings, place=place, tally=tally
                 )
-                val = score_held_out(wrapped, self.feed, self.material, "val")
+                val = goal.score(wrapped, "val")
                 if best.is_beaten_by(val):
                     best = best.replaced_by(val, epoch=epoch + 1)
-                    self._keep(folder, best)
+                    goal.keep(folder.path, best)
                 record = self._record(wrapped, settings, epoch, tally, val)
                 records.append(record)
                 write_history(folder.path, records)
@@ -136,8 +130,8 @@ class Training:
         course, epoch = self.course, place.epochs
         steps = fit(
             wrapped,
-            course.batches(epoch, place.step, self.feed, self.fabric),
-            self._objective(),
+            course.batches(epoch, place.step, self.goal.feed, self.fabric),
+            self.goal.objective(),
             optimizer,
             settings,
             fabric=self.fabric,
@@ -193,31 +187,18 @@ class Training:
         self, folder: RunFolder, optimizer: torch.optim.Optimizer, place: Progress
     ) -> None:
         """Save the place, unless the last update left weights that are no numbers."""
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+        if not all(bool(p.isfinite().all()) for p in self.goal.model.parameters()):
             raise DivergenceError(
                 f"step {place.step}: the update left weights that are no numbers; "
                 "the last good state is kept: lower --learning-rate, or let "
                 "--train.retries 1 do so"
             )
-        checkpoint.save(folder.checkpoints, self.model, optimizer, place)
+        checkpoint.save(folder.checkpoints, self.goal.model, optimizer, place)
 
     @cached_property
     def course(self) -> Course:
         """Which slices stand in which step."""
         return Course(self.config, self.material)
-
-    def _objective(self) -> Objective:
-        settings, material = self.config.train, self.material
-        weights = [1.0] * len(material.cohort.classes)
-        if settings.balance == "weights":
-            labels = material.labels[material.rows("train")]
-            weights = class_weights(labels, len(weights))
-
-        return classify(
-            self.feed.prepare,
-            class_weights=torch.tensor(weights, dtype=torch.float32),
-            label_smoothing=settings.label_smoothing,
-        )
 
     def _is_over(self, best: Best, epoch: int) -> bool:
         patience = self.config.train.early_stopping
@@ -227,32 +208,6 @@ class Training:
                 f"stopped early: no better validation score in {patience} epochs"
             )
         return is_over
-
-    def _keep(self, folder: RunFolder, best: Best) -> None:
-        cohort = self.material.cohort
-        write_model_folder(
-            folder.path / "model",
-            self.model,
-            classes=cohort.classes,
-            ordered=cohort.ordered,
-            preprocessing=self.material.preprocessing,
-            facts=self._facts(best),
-        )
-
-    def _facts(self, best: Best) -> dict[str, object]:
-        """Say what the model card says of the training. No paths, no participants."""
-        material, unit = self.material, self.course.unit
-        units = np.array(self.course.units)
-        return {
-            "epoch": best.epoch,
-            "seed": self.config.seed,
-            "precision": str(self.fabric.strategy.precision.precision),
-            f"training {unit}s": len(set(units[material.rows("train")])),
-            f"validation {unit}s": len(set(units[material.rows("val")])),
-            "training slices": len(material.rows("train")),
-            "leakage": material.leak.sentence(),
-            "allow_leakage": self.config.allow_leakage,
-        }
 
     def _record(
         self,
@@ -264,13 +219,13 @@ class Training:
     ) -> EpochRecord:
         test = None
         if self.config.train.watch_test:
-            test = score_held_out(wrapped, self.feed, self.material, "test")
+            test = self.goal.score(wrapped, "test")
         last = self.course.num_batches * (epoch + 1) - 1
         return EpochRecord(
             epoch=epoch + 1,
             learning_rate=learning_rate_at(last, self.course.num_steps, settings),
             train_loss=tally.loss / tally.num_slices,
-            train_accuracy=tally.num_correct / tally.num_slices,
+            train_accuracy=tally.accuracy,
             val_loss=val.loss if val else None,
             val_accuracy=val.accuracy if val else None,
             val_balanced_accuracy=val.balanced_accuracy if val else None,
@@ -284,6 +239,6 @@ class Training:
 def _note(tally: Tally, best: Mapping[str, Any]) -> str:
     rate = tally.num_slices / max(tally.seconds, 1e-9)
     note = f"loss {tally.loss / tally.num_slices:.3f}, {rate:.1f} images/s"
-    if best["epoch"] and best["balanced_accuracy"] >= 0:
+    if best["epoch"] and best["balanced_accuracy"] is not None:
         note += f", best validation {best['balanced_accuracy']:.3f}"
     return note

@@ -74,7 +74,7 @@ class SliceFeed:
 
     config: RunConfig
     material: Material
-    network: VisionTransformer
+    network: nn.Module
     fabric: Fabric
 
     def take(
@@ -244,7 +244,7 @@ def _sentence(config: RunConfig) -> str:
 
 def _changed(
     images: Tensor, config: RunConfig, material: Material, generator: torch.Generator
-) -> Float[Tensor, "b c h w"]:
+) -> Float[Tensor, "b c *space"]:
     changed = augment(images.float() / 255.0, config.augment, generator)
     return material.preprocessing.standardize(changed)
 

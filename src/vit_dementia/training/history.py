@@ -16,13 +16,14 @@ from vit_dementia.files import write_bytes, write_text
 class EpochRecord:
     """One line of ``history.jsonl``; accuracies and scores lie in [0, 1].
 
-    ``val_*`` and ``test_*`` are None where that part is empty or is not looked at.
+    ``val_*`` and ``test_*`` are None where that part is empty or is not looked at,
+    accuracies where nothing is classified.
     """
 
     epoch: int
     learning_rate: float
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
     val_balanced_accuracy: float | None
@@ -35,19 +36,21 @@ class EpochRecord:
         """Say the epoch in one line."""
         words = [
             f"epoch {self.epoch}/{num_epochs}",
-            f"train loss {self.train_loss:.4f}, accuracy {self.train_accuracy:.3f}",
+            _score("train", self.train_loss, "accuracy", self.train_accuracy),
         ]
         if self.val_loss is not None:
-            words.append(
-                f"validation loss {self.val_loss:.4f}, balanced accuracy "
-                f"{self.val_balanced_accuracy:.3f}"
-            )
+            of = ("balanced accuracy", self.val_balanced_accuracy)
+            words.append(_score("validation", self.val_loss, *of))
         if self.test_loss is not None:
-            words.append(
-                f"test loss {self.test_loss:.4f}, accuracy {self.test_accuracy:.3f}"
-            )
+            of = ("accuracy", self.test_accuracy)
+            words.append(_score("test", self.test_loss, *of))
         words.append(f"{self.images_per_second:.1f} images/s")
         return " | ".join(words)
+
+
+def _score(part: str, loss: float, name: str, value: float | None) -> str:
+    said = f"{part} loss {loss:.4f}"
+    return said if value is None else f"{said}, {name} {value:.3f}"
 
 
 def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
@@ -72,20 +75,24 @@ def historical_curves(records: Sequence[EpochRecord]) -> dict[str, list[float]]:
     """Return the dictionary of four lists that the historical notebook recipe reads.
 
     ``test_*`` hold the curve of the test part where it was watched (the historical
-    scripts), else that of the validation part.
+    scripts), else that of the validation part. What is not known is NaN.
     """
 
     def held_out(record: EpochRecord, what: str) -> float:
         watched = getattr(record, f"test_{what}")
         value = watched if watched is not None else getattr(record, f"val_{what}")
-        return float("nan") if value is None else value
+        return _known(value)
 
     return {
         "train_loss": [record.train_loss for record in records],
-        "train_acc": [record.train_accuracy for record in records],
+        "train_acc": [_known(record.train_accuracy) for record in records],
         "test_loss": [held_out(record, "loss") for record in records],
         "test_acc": [held_out(record, "accuracy") for record in records],
     }
+
+
+def _known(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def draw_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:

@@ -31,7 +31,7 @@ class Batch:
     """
 
     step: int
-    images: UInt8[Tensor, "b c h w"] | Float[Tensor, "b t d"]
+    images: UInt8[Tensor, "b c *space"] | Float[Tensor, "b t d"]
     labels: Int[Tensor, " b"]
     share: float = 1.0
     ends_update: bool = True
@@ -39,11 +39,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """What one batch gave, before its update: loss and correctness of each slice."""
+    """What one batch gave, before its update: loss and correctness of each slice.
+
+    Attributes:
+        is_correct: 1 or 0; None where the objective knows no right answer.
+    """
 
     batch: Batch
     losses: Float[Tensor, " b"]
-    is_correct: Float[Tensor, " b"]
+    is_correct: Float[Tensor, " b"] | None
     learning_rate: float
 
 
@@ -53,8 +57,11 @@ class Objective(Protocol):
 
     def __call__(
         self, model: nn.Module, batch: Batch
-    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-        """Return loss and correctness (0 or 1) for each slice of the batch."""
+    ) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"] | None]:
+        """Return the loss of each slice, and its correctness: 0, 1, or None for all.
+
+        What it draws at random comes from the batch and the run's seed alone.
+        """
 
 
 def fit(

@@ -13,6 +13,7 @@ from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.models.description import Architecture
 from vit_dementia.progress import Logged, Quiet, Watch
 from vit_dementia.training.calibrate import calibrate
+from vit_dementia.training.classification import Classification
 from vit_dementia.training.epochs import Training
 from vit_dementia.training.feed import make_feed
 from vit_dementia.training.material import make_split, read_material
@@ -116,7 +117,7 @@ def _prepare(
     if config.data.tokens == "foreground":
         visible = material.foreground(patch_size)
     model = model.seeing(visible)  # weights of another run may have left out others
-    watch.say(_tokens(model.architecture))
+    watch.say(_tokens(model.architecture, material.preprocessing.what))
     num_learning = freeze(model, config.train.freeze, depth=model.architecture.depth)
     num_all = sum(parameter.numel() for parameter in model.parameters())
     watch.say(
@@ -124,15 +125,16 @@ def _prepare(
         f"{described(fabric)}"
     )
     feed = make_feed(config, material, model, fabric, cache=cache, watch=watch)
-    return Training(config, material, model, feed, fabric, watch)
+    goal = Classification(config, material, model, feed, fabric)
+    return Training(config, material, goal, fabric, watch)
 
 
-def _tokens(a: Architecture) -> str:
+def _tokens(a: Architecture, what: str) -> str:
     if a.visible is None:
-        return f"reading all {a.num_patches} patches of a slice"
+        return f"reading all {a.num_patches} patches of a {what}"
     return (
-        f"reading {len(a.visible)} of {a.num_patches} patches of a slice: the others"
-        " are dark in the training slices (--tokens all reads all)"
+        f"reading {len(a.visible)} of {a.num_patches} patches of a {what}: the others"
+        f" are dark in the training {what}s (--tokens all reads all)"
     )
 
 

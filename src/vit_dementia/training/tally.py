@@ -22,9 +22,14 @@ class Tally:
     """Sums over the slices of an epoch so far."""
 
     loss: float = 0.0
-    num_correct: float = 0.0
+    num_correct: float | None = 0.0
     num_slices: int = 0
     seconds: float = 0.0
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of slices answered correctly; None where nothing is asked of them."""
+        return None if self.num_correct is None else self.num_correct / self.num_slices
 
     def plus(self, steps: Sequence[Step], seconds: float) -> Tally:
         """Return the sums with more steps.
@@ -32,18 +37,29 @@ class Tally:
         Raises:
             Diverged: if the loss of one is no number or beyond all measure.
         """
-        sums = torch.stack(
-            [torch.stack([s.losses.sum(), s.is_correct.sum()]) for s in steps]
-        ).tolist()
-        for step, (loss, _) in zip(steps, sums, strict=True):
-            if not loss / len(step.losses) < EXPLODED:  # so is what is not a number
-                raise Diverged(step, loss / len(step.losses))
-        return Tally(
-            self.loss + sum(loss for loss, _ in sums),
-            self.num_correct + sum(correct for _, correct in sums),
-            self.num_slices + sum(len(step.losses) for step in steps),
-            self.seconds + seconds,
-        )
+        loss, num_correct, num_slices = self.loss, self.num_correct, self.num_slices
+        for step, (step_loss, step_correct) in zip(steps, _sums(steps), strict=True):
+            size = len(step.losses)
+            if not step_loss / size < EXPLODED:  # so is what is not a number
+                raise Diverged(step, step_loss / size)
+            loss, num_slices = loss + step_loss, num_slices + size
+            if step.is_correct is None or num_correct is None:
+                num_correct = None
+            else:
+                num_correct += step_correct
+        return Tally(loss, num_correct, num_slices, self.seconds + seconds)
+
+
+def _sums(steps: Sequence[Step]) -> list[list[float]]:
+    """Return the sums of each step: of the losses, and of the right answers."""
+    return torch.stack(
+        [
+            torch.stack([s.losses.sum(), s.losses.new_zeros(())])
+            if s.is_correct is None
+            else torch.stack([s.losses.sum(), s.is_correct.sum()])
+            for s in steps
+        ]
+    ).tolist()
 
 
 class Diverged(Exception):  # noqa: N818  # a signal, made an error one level up

@@ -22,11 +22,13 @@ class HeldOut:
         accuracy: share of slices answered correctly, as in the historical curves.
         balanced_accuracy: mean share of each class answered correctly, by participant
             (mean probability over their slices) where participants are known.
+
+    Accuracies are None where the goal of the training knows no right answer.
     """
 
     loss: float
-    accuracy: float
-    balanced_accuracy: float
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
 
 
 def score_held_out(
@@ -54,22 +56,21 @@ def score_held_out(
 class Best:
     """The epoch whose weights are kept; ``epoch`` is 0 before the first.
 
-    Chosen by balanced accuracy on the validation part, the lower loss among equals;
-    without a validation part it is the last epoch.
+    Chosen by balanced accuracy on the validation part, the lower loss among equals, or
+    by the loss alone where there is no such score; without a validation part it is the
+    last epoch.
     """
 
     epoch: int = 0
-    balanced_accuracy: float = -1.0
-    loss: float = 0.0
+    balanced_accuracy: float | None = None
+    loss: float | None = None
 
     def is_beaten_by(self, found: HeldOut | None) -> bool:
         """Say whether an epoch with these scores is kept instead."""
-        if found is None:
+        if found is None or self.loss is None:
             return True
-        return (found.balanced_accuracy, -found.loss) > (
-            self.balanced_accuracy,
-            -self.loss,
-        )
+        ours, theirs = self.balanced_accuracy or 0.0, found.balanced_accuracy or 0.0
+        return (theirs, -found.loss) > (ours, -self.loss)
 
     def replaced_by(self, found: HeldOut | None, *, epoch: int) -> Best:
         """Return the record of the epoch that is kept from now on."""
@@ -79,11 +80,11 @@ class Best:
 
     def sentence(self) -> str:
         """Say which epoch is kept and why."""
-        if self.balanced_accuracy < 0:
+        if self.loss is None:
             return (
                 f"kept: the last epoch, {self.epoch} (no validation part to choose by)"
             )
-        return (
-            f"kept: epoch {self.epoch}, validation balanced accuracy "
-            f"{self.balanced_accuracy:.3f}"
-        )
+        score = f"loss {self.loss:.4f}"
+        if self.balanced_accuracy is not None:
+            score = f"balanced accuracy {self.balanced_accuracy:.3f}"
+        return f"kept: epoch {self.epoch}, validation {score}"

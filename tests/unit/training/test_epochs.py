@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from vit_dementia.config import RunConfig, TrainConfig
 from vit_dementia.data.cohort import Cohort
@@ -15,10 +18,15 @@ from vit_dementia.inference.compute import make_fabric
 from vit_dementia.models import create_model
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet
+from vit_dementia.training.classification import Classification
 from vit_dementia.training.epochs import Training
 from vit_dementia.training.feed import SliceFeed
-from vit_dementia.training.loop import Batch
+from vit_dementia.training.history import read_history
+from vit_dementia.training.loop import Batch, Objective
 from vit_dementia.training.material import Material
+from vit_dementia.training.optimizer import make_optimizer
+from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.training.validation import Best, HeldOut
 
 
 def _training(tmp_path, num: int, **settings: object) -> Training:
@@ -49,12 +57,13 @@ def _training(tmp_path, num: int, **settings: object) -> Training:
     )
     fabric = make_fabric("cpu", "fp32")
     feed = SliceFeed(config, material, model, fabric)
-    return Training(config, material, model, feed, fabric, Quiet())
+    goal = Classification(config, material, model, feed, fabric)
+    return Training(config, material, goal, fabric, Quiet())
 
 
 def _batches(training: Training, epoch: int, start: int) -> list[Batch]:
     course = training.course
-    return list(course.batches(epoch, start, training.feed, training.fabric))
+    return list(course.batches(epoch, start, training.goal.feed, training.fabric))
 
 
 @pytest.mark.parametrize("num", [1, 2, 7, 12])
@@ -88,3 +97,43 @@ def test_a_started_epoch_goes_on_with_the_very_batches_that_are_left(
     for ours, theirs in zip(rest, whole[start:], strict=True):
         assert ours.labels.tolist() == theirs.labels.tolist()
         assert dataclasses.replace(ours, images=theirs.images).share == theirs.share
+
+
+@dataclasses.dataclass(frozen=True)
+class Brightness:
+    """A goal without labels: to tell how bright a slice is."""
+
+    feed: SliceFeed
+
+    @property
+    def model(self) -> nn.Module:
+        return self.feed.network
+
+    def objective(self) -> Objective:
+        def squared_error(model: nn.Module, batch: Batch):
+            inputs = self.feed.prepare(batch)
+            return (model(inputs)[:, 0] - inputs.mean((1, 2, 3))).square(), None
+
+        return squared_error
+
+    def optimizer(self, settings: TrainConfig) -> torch.optim.Optimizer:
+        return make_optimizer(self.model, settings, depth=1)
+
+    def score(self, wrapped: nn.Module, role: str) -> HeldOut | None:
+        logits = self.feed.logits(wrapped, self.feed.material.rows("train"))
+        return HeldOut(loss=float(np.square(logits).mean())) if role == "val" else None
+
+    def keep(self, folder: Path, best: Best) -> None:
+        (folder / "kept").write_text(str(best.epoch))
+
+
+def test_another_goal_needs_no_labels_and_is_judged_by_its_loss(tmp_path) -> None:
+    training = _training(tmp_path, 6, epochs=3, batch_size=4, learning_rate=1e-2)
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    goal = Brightness(training.goal.feed)
+    dataclasses.replace(training, goal=goal).run(folder)
+    records = read_history(folder.path / "history.jsonl")
+    assert [record.train_accuracy for record in records] == [None] * 3
+    losses = [record.val_loss for record in records]
+    assert (folder.path / "kept").read_text() == str(1 + losses.index(min(losses)))
