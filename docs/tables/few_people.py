@@ -41,7 +41,7 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.compute import make_fabric
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.rows import predictions_of_rows
-from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet
 from vit_dementia.training import run as training
@@ -167,7 +167,7 @@ def told_by(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
 def linear_floor(study: Study, fold: int, role: str) -> Predictions:
     """Return what the linear floor says, learned on whole pictures."""
     prepared = SlicePreprocessing(size=(208, 176))
-    cohort, images = pack_slices(study.cohort, prepared, cache=None, watch=Quiet())
+    cohort, images = pack_scans(study.cohort, prepared, cache=None, watch=Quiet())
     parts = roles(cohort, study.split.folds[fold])
     known, asked = (
         Part(cohort, images, np.flatnonzero(parts == name)) for name in ("train", role)

@@ -89,11 +89,19 @@ class VitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What is taken from the cohort and how slices are made alike."""
+    """What is taken from the cohort and how scans are made alike."""
 
+    input: Annotated[Literal["slices", "volume"], _short("--input")] = "slices"
+    """what the network reads: slices, or whole volumes in patches of three axes"""
     image_size: tuple[int, int] | None = None
     """height and width given to the model [default: the commonest size of the training
     slices, rounded up to whole patches]"""
+    volume_size: tuple[int, int, int] | None = None
+    """depth, height and width of a volume given to the model [default: the commonest
+    size of the training volumes, rounded up to whole patches]"""
+    spacing_mm: float | None = None
+    """side of a voxel given to the model [default: the commonest of the training
+    volumes]"""
     channels: Literal[1, 3] = 1
     """1: gray; 3: red, green, blue (a gray slice is repeated)"""
     fit: Literal["pad", "stretch"] = "pad"
@@ -240,6 +248,30 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskConfig:
+    """How a masked auto-encoder learns without labels (the goal ``reconstruct``)."""
+
+    hidden: float = 0.75
+    """share of the patches that are hidden, and asked for"""
+    decoder_dim: int = 128
+    """width of the decoder, which is thrown away afterwards"""
+    decoder_depth: int = 2
+    """blocks of the decoder"""
+    decoder_heads: int = 4
+    """attention heads of the decoder"""
+
+    def __post_init__(self) -> None:
+        """Refuse what hides nothing, or cannot be built."""
+        of = vars(self)
+        sizes = ("decoder_dim", "decoder_depth", "decoder_heads")
+        _refuse(
+            "mask.",
+            ("hidden", self.hidden, 0 < self.hidden < 1, "a share in (0, 1)"),
+            *((n, of[n], of[n] >= 1, "1 or more") for n in sizes),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """All settings of one training."""
 
@@ -248,6 +280,11 @@ class RunConfig:
     ViT-B/16 from scratch, else that of the weights]"""
     init: str = "scratch"
     """where the weights come from: scratch, a file or folder of weights, or a run"""
+    goal: Annotated[Literal["classify", "reconstruct"], Parameter(show=False)] = (
+        "classify"
+    )
+    """what is learned: to tell the classes apart (vit-dementia train) or, without
+    labels, to reconstruct hidden patches (vit-dementia pretrain, which sets it)"""
     seed: int = 0
     """of everything random: split, weights, order, augmentation"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -260,3 +297,4 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    mask: MaskConfig = field(default_factory=MaskConfig)

@@ -105,12 +105,12 @@ def test_the_tensor_at_training_is_the_tensor_at_prediction(
     cohort_folder, command, tmp_path
 ) -> None:
     from vit_dementia.data.images import read_slice
-    from vit_dementia.preparation.pack import pack_slices
+    from vit_dementia.preparation.pack import pack_scans
 
     out = tmp_path / "run"
     command("train", cohort_folder, *TINY, "--epochs=0", "--out", out)
     preprocessing = read_model_folder(out).preprocessing
-    cohort, images = pack_slices(
+    cohort, images = pack_scans(
         Cohort.from_path(cohort_folder), preprocessing, cache=tmp_path / "cache"
     )
     trained_on = preprocessing.normalize(torch.from_numpy(np.array(images)))

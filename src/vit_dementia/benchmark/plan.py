@@ -3,7 +3,7 @@
 Hours are images times seconds an image; on other hardware, additions and
 multiplications over the rate of its matrix products and the share of it reached.
 
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
+Shapes: ``n`` scans, ``c`` channels, ``space`` their sides.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from vit_dementia.benchmark.timing import MIN_ROUNDS, finish_on, interleaved
 from vit_dementia.benchmark.work import count_cost
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
-from vit_dementia.data.images import read_slice
 from vit_dementia.data.splits import roles
 from vit_dementia.errors import ScanError
 from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.inference.forward import BATCH_SIZE, logits_of
 from vit_dementia.models.vit import VisionTransformer
-from vit_dementia.preparation.pack import commonest_size
-from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.fitting import preprocessing_for
+from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.training.material import make_split
 from vit_dementia.training.start import begin_model, patch_size_of
 
@@ -125,12 +124,10 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
     """
     split = make_split(cohort, config)
     role = roles(cohort, split.folds[config.fold])
-    size = config.data.image_size or commonest_size(
-        cohort, patch_size=patch_size_of(config)
+    preprocessing = preprocessing_for(
+        cohort, config.data, patch_size=patch_size_of(config)
     )
-    preprocessing = SlicePreprocessing(
-        size=size, channels=config.data.channels, fit=config.data.fit
-    )
+    size = preprocessing.size
     model = begin_model(config, classes=cohort.classes, image_size=size)
     fabric = make_fabric(config.device, config.train.precision)
     images = random_slices(4 * config.train.batch_size, (config.data.channels, *size))
@@ -181,18 +178,18 @@ def _on_meta(model: VisionTransformer) -> VisionTransformer:
         return VisionTransformer(model.architecture)
 
 
-def _empty(images: UInt8[np.ndarray, "n c h w"]) -> torch.Tensor:
+def _empty(images: UInt8[np.ndarray, "n c *space"]) -> torch.Tensor:
     return torch.empty(2, *images.shape[1:], device="meta")
 
 
-def _read_rate(files: list[Path], preprocessing: SlicePreprocessing) -> float:
+def _read_rate(files: list[Path], preprocessing: Preprocessing) -> float:
     """Return how many files a second are read and prepared; the bad ones count too."""
     step = max(1, len(files) // _READ)
     chosen = files[::step][:_READ]
     start = time.perf_counter()
     for file in chosen:
         try:
-            preprocessing(read_slice(file, channels=preprocessing.channels))
+            preprocessing.read(file)
         except ScanError:
             continue  # a training lists it; it took its time all the same
     return len(chosen) / (time.perf_counter() - start)

@@ -1,6 +1,6 @@
 """What the real training loop spends a step on: loading, augmentation, learning.
 
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels, ``s`` steps.
+Shapes: ``n`` scans, ``c`` channels, ``space`` their sides, ``s`` steps.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from vit_dementia.config import RunConfig
 from vit_dementia.data.augmentation import augment
 from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.models.vit import VisionTransformer
-from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.training.loop import Batch, classify, fit
 from vit_dementia.training.optimizer import freeze, make_optimizer
 from vit_dementia.training.start import begin_model
@@ -52,7 +51,7 @@ class StepTimes:
 
 def time_steps(
     model: VisionTransformer,
-    images: UInt8[np.ndarray, "n c h w"],
+    images: UInt8[np.ndarray, "n c *space"],
     config: RunConfig,
     *,
     fabric: Fabric,
@@ -72,9 +71,6 @@ def time_steps(
     freeze(model, config.train.freeze, depth=depth)
     optimizer = make_optimizer(model, config.train, depth=depth)
     wrapped, optimizer = fabric.setup(model, optimizer)
-    preprocessing = SlicePreprocessing(
-        size=images.shape[2:], channels=config.data.channels, mean=0.5, std=0.25
-    )
     loading: list[float] = []
     augmentation: list[float] = []
 
@@ -94,7 +90,7 @@ def time_steps(
         start = time.perf_counter()
         generator = torch.Generator().manual_seed(batch.step)
         changed = augment(batch.images.float() / 255.0, config.augment, generator)
-        standardized = preprocessing.standardize(changed)
+        standardized = (changed - 0.5) / 0.25
         finish()
         augmentation.append(time.perf_counter() - start)
         return standardized
@@ -130,7 +126,7 @@ def time_steps(
 
 def random_slices(
     number: int, shape: tuple[int, ...], seed: int = 0
-) -> UInt8[np.ndarray, "n c h w"]:
+) -> UInt8[np.ndarray, "n c *space"]:
     """Return slices of noise, to compute on where the answer does not matter."""
     rng = np.random.default_rng(seed)
     return rng.integers(256, size=(number, *shape), dtype=np.uint8)

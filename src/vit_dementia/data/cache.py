@@ -2,8 +2,8 @@
 
 The key of an entry is the content of the files and the preparation, so that a changed
 file or setting is never met with an old answer. Entries are written beside and renamed;
-they hold no names or paths. No step needs memory for more than a few slices.
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels.
+they hold no names or paths. No step needs memory for more than a few scans.
+Shapes: ``n`` scans, ``c`` channels, ``space`` pixels or voxels along each axis.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from vit_dementia.errors import DataError, ScanError
 from vit_dementia.files import fingerprint, read_json, replacing, write_json
 
 _LAYOUT = 2  # of an entry; another one is another key
-Prepare = Callable[[Path], UInt8[np.ndarray, "c h w"]]
+Prepare = Callable[[Path], UInt8[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The prepared slices of a cohort, in the order of its table.
+    """The prepared scans of a cohort, in the order of its table.
 
     Attributes:
         images: memory-mapped; files that could not be read have no row.
         causes: why a file could not be read, by its place in the table.
     """
 
-    images: UInt8[np.ndarray, "n c h w"]
+    images: UInt8[np.ndarray, "n c *space"]
     causes: dict[int, str]
 
 
@@ -50,7 +50,7 @@ def pack(
     files: Sequence[Path],
     prepare: Prepare,
     *,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     recipe: Any,
     cache: Path | None = None,
     advance: Callable[[], object] = lambda: None,
@@ -59,7 +59,7 @@ def pack(
 
     Args:
         prepare: reads one file; its ``ScanError`` is kept as the cause for that row.
-        shape: channels, height and width that ``prepare`` gives.
+        shape: channels and sides that ``prepare`` gives.
         recipe: a JSON value that names the preparation; part of the key.
         advance: called once a file, for a progress bar.
     """
@@ -109,7 +109,7 @@ def _drop_rows(file: Path, dropped: set[int]) -> None:
 def _fill(
     files: Sequence[Path],
     prepare: Prepare,
-    images: UInt8[np.ndarray, "n c h w"],
+    images: UInt8[np.ndarray, "n c *space"],
     advance: Callable[[], object],
 ) -> list[tuple[int, str]]:
     """Prepare every file into its row; return the rows that failed and why."""

@@ -1,6 +1,7 @@
-"""Prepared slices in, probabilities out: the one forward pass behind every answer.
+"""Prepared scans in, probabilities out: the one forward pass behind every answer.
 
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels, ``k`` classes.
+Shapes: ``n`` scans, ``c`` channels, ``space`` the two sides of a slice or the three of
+a volume, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from jaxtyping import Float, Int, UInt8
 from lightning_fabric import Fabric
 from torch import nn
 
-from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.spec import Preprocessing
 
-BATCH_SIZE = 64  # slices at once; without gradients, memory is no limit here
+BATCH_SIZE = 64  # scans at once; without gradients, memory is no limit here
 
 
 @torch.inference_mode()
 def logits_of(
     model: nn.Module,
-    images: UInt8[np.ndarray, "n c h w"],
+    images: UInt8[np.ndarray, "n c *space"],
     rows: Int[np.ndarray, " m"],
-    preprocessing: SlicePreprocessing,
+    preprocessing: Preprocessing,
     fabric: Fabric,
     *,
     advance: Callable[[int], object] = lambda _count: None,

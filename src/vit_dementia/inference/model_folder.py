@@ -4,6 +4,8 @@
 ``models.weights.native``; beside them stand ``preprocessing.json``, a model card and,
 once the training is over, ``calibration.json`` (see ``evaluation.calibrated``).
 None of them holds a path or a participant.
+
+Shapes: ``f`` models that answer together, ``m`` rows, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.calibrated import Calibration
@@ -23,7 +28,7 @@ from vit_dementia.files import read_json, write_json, write_text
 from vit_dementia.models.lora import merged_state
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import native
-from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.spec import Preprocessing, preprocessing_from
 
 PREPROCESSING = "preprocessing.json"
 CALIBRATION = "calibration.json"
@@ -46,10 +51,19 @@ class SavedModel:
     network: VisionTransformer
     classes: tuple[str, ...]
     ordered: bool
-    preprocessing: SlicePreprocessing
+    preprocessing: Preprocessing
     facts: dict[str, Any]
     calibration: Calibration
     sha256: str
+
+    @property
+    def members(self) -> tuple[SavedModel, ...]:
+        """The models that answer: this one."""
+        return (self,)
+
+    def answers(self, told: Float[np.ndarray, "f m k"]) -> list[str | None]:
+        """Say "yes", "no" or "not sure" of mended probabilities; None: no line."""
+        return self.calibration.answers(told[0])
 
 
 def write_model_folder(
@@ -58,7 +72,7 @@ def write_model_folder(
     *,
     classes: Sequence[str],
     ordered: bool,
-    preprocessing: SlicePreprocessing,
+    preprocessing: Preprocessing,
     facts: Mapping[str, Any],
 ) -> None:
     """Write the model folder whole: a crash leaves the one before or none."""
@@ -99,7 +113,7 @@ def read_model_folder(path: Path) -> SavedModel:
         network=weights.build().eval(),
         classes=weights.classes,
         ordered=bool(training.pop("ordered", False)),
-        preprocessing=SlicePreprocessing.from_dict(settings),
+        preprocessing=preprocessing_from(settings),
         facts=training,
         calibration=calibration,
         sha256=config["sha256"],
@@ -149,7 +163,7 @@ def find_model_folder(path: Path) -> Path:
     if (path / "folds").is_dir():
         raise CheckpointError(
             f"{path}: is a cross-validation, with a model in each fold and none of its "
-            f"own; needs one model: train a run for it, or name a fold, such as "
+            "own; needs one model: train a run for it, or name a fold, such as "
             f"{path / 'folds' / '0'}"
         )
     raise CheckpointError(

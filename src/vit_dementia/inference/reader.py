@@ -1,10 +1,11 @@
-"""A saved network on a device, and what it does with a slice unlike its training's.
+"""A saved network on a device, and what it does with a scan unlike its training's.
 
-A network that leaves out background patches is blind there. A slice that shows
+A network that leaves out background patches is blind there. A scan that shows
 something in them is read whole instead, and told from the others, whose calibration it
 does not share.
 
-Shapes: ``n`` slices, ``m`` of them read, ``c`` channels, ``h w`` pixels, ``k`` classes.
+Shapes: ``n`` scans, ``m`` of them read, ``c`` channels, ``space`` the two sides of a
+slice or the three of a volume, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.preparation.foreground import fits_foreground
 
 MISFIT = (
-    "shows something where the training slices show nothing: read with all patches, "
+    "shows something where the training scans show nothing: read with all patches, "
     "which the model was not calibrated for"
 )
 
 
 @dataclass(frozen=True)
 class Read:
-    """What the network said of some slices.
+    """What the network said of some scans.
 
     Attributes:
         logits: in the order asked for.
-        fits: False where a slice shows something in patches that are left out.
+        fits: False where a scan shows something in patches that are left out.
     """
 
     logits: Float[np.ndarray, "m k"]
@@ -40,7 +41,7 @@ class Read:
 
 
 class Reader:
-    """A network ready to read prepared slices.
+    """A network ready to read prepared scans.
 
     Args:
         model: as saved.
@@ -55,15 +56,14 @@ class Reader:
 
     def __call__(
         self,
-        images: UInt8[np.ndarray, "n c h w"],
+        images: UInt8[np.ndarray, "n c *space"],
         rows: Int[np.ndarray, " m"],
         *,
         advance: Callable[[int], object] = lambda _count: None,
     ) -> Read:
         """Return what the network says of the chosen rows (one or more)."""
         a = self.model.network.architecture
-        height, width = a.token_size
-        fits = fits_foreground(images[rows], (height, width), a.visible)
+        fits = fits_foreground(images[rows], a.token_size, a.visible)
         logits = np.empty((len(rows), a.num_classes), dtype=np.float32)
         for network, chosen in ((self._network, fits), (self._whole, ~fits)):
             if chosen.any():

@@ -5,11 +5,13 @@ neither in training nor at prediction (the idea of dropping tokens before the en
 that of masked auto-encoders: He et al. 2022, arXiv 2111.06377). A scan that shows
 something outside them is told from one that fits.
 
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels, ``g`` patches of the grid.
+Shapes: ``n`` scans, ``c`` channels, ``space`` the two sides of a slice or the three of
+a volume, ``g`` patches of the grid.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from math import prod
 
 import numpy as np
@@ -20,11 +22,11 @@ LEAST = 0.02  # of white: a patch whose mean is above it shows something
 RARE = 0.001  # of the training slices may show something in a patch that is not read
 OUTSIDE = 0.005  # of its brightness a slice may have outside and still fit
 MISFITS = 0.01  # of the training slices; above it all patches are read
-_AT_ONCE = 512  # slices in memory as floats
+_AT_ONCE = 20_000_000  # pixels or voxels in memory as floats
 
 
 def brightness_of_patches(
-    images: UInt8[np.ndarray, "n c h w"], patch_size: tuple[int, int]
+    images: UInt8[np.ndarray, "n c *space"], patch_size: tuple[int, ...]
 ) -> Float[np.ndarray, "n g"]:
     """Return how bright each patch is, as a share of white, row by row.
 
@@ -36,23 +38,22 @@ def brightness_of_patches(
     >>> brightness_of_patches(image, (2, 2)).tolist()
     [[0.0, 1.0]]
     """
-    grid = tuple(
-        side // p for side, p in zip(images.shape[2:], patch_size, strict=True)
-    )
+    sides = images.shape[2:]
+    grid = tuple(side // p for side, p in zip(sides, patch_size, strict=True))
+    cut = tuple(chain.from_iterable(zip(grid, patch_size, strict=True)))
+    inside = tuple(range(2, 2 * len(grid) + 1, 2))  # the axes within a patch
     found = np.empty((len(images), prod(grid)), dtype=np.float32)
-    (rows, columns), (height, width) = grid, patch_size
-    for start in range(0, len(images), _AT_ONCE):
-        part = images[start : start + _AT_ONCE].max(axis=1).astype(np.float32) / 255.0
+    at_once = max(1, _AT_ONCE // prod(sides))
+    for start in range(0, len(images), at_once):
+        part = images[start : start + at_once].max(axis=1).astype(np.float32) / 255.0
         part[part < DARK] = 0.0
-        patches = part.reshape(len(part), rows, height, columns, width)
-        found[start : start + len(part)] = patches.mean(axis=(2, 4)).reshape(
-            len(part), -1
-        )
+        bright = part.reshape(len(part), *cut).mean(axis=inside)
+        found[start : start + len(part)] = bright.reshape(len(part), -1)
     return found
 
 
 def find_foreground(
-    images: UInt8[np.ndarray, "n c h w"], patch_size: tuple[int, int]
+    images: UInt8[np.ndarray, "n c *space"], patch_size: tuple[int, ...]
 ) -> tuple[int, ...] | None:
     """Return the patches that show something in training slices; None for all.
 
@@ -69,8 +70,8 @@ def find_foreground(
 
 
 def fits_foreground(
-    images: UInt8[np.ndarray, "n c h w"],
-    patch_size: tuple[int, int],
+    images: UInt8[np.ndarray, "n c *space"],
+    patch_size: tuple[int, ...],
     visible: tuple[int, ...] | None,
 ) -> Bool[np.ndarray, " n"]:
     """Say of each slice whether nothing of note lies where no patch is read.

@@ -12,12 +12,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
+from vit_dementia.data.images import read_slice
 from vit_dementia.errors import CheckpointError, ScanError
 
 if TYPE_CHECKING:
@@ -41,11 +43,25 @@ class SlicePreprocessing:
         std: standard deviation over the training slices, on the scale [0, 1].
     """
 
+    what: ClassVar[str] = "slice"
     size: tuple[int, int]
     channels: Literal[1, 3] = 1
     fit: Literal["pad", "stretch"] = "pad"
     mean: float = 0.0
     std: float = 1.0
+
+    @property
+    def recipe(self) -> list[Any]:
+        """What the 8-bit values depend on beside the file."""
+        return [self.size, self.channels, self.fit]
+
+    def read(self, path: Path) -> UInt8[np.ndarray, "c H W"]:
+        """Return the slice of a file, prepared.
+
+        Raises:
+            ScanError: if it cannot be read, or holds nothing but one value.
+        """
+        return self(read_slice(path, channels=self.channels))
 
     def __call__(
         self, image: Float32[np.ndarray, "c h w"]

@@ -14,27 +14,28 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks
 from vit_dementia.data.splits import Split, holdout, roles, split_from_cohort
 from vit_dementia.errors import DataError
+from vit_dementia.preparation.fitting import preprocessing_for
 from vit_dementia.preparation.foreground import find_foreground
-from vit_dementia.preparation.pack import commonest_size, pack_slices
-from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.pack import pack_scans
+from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.progress import Watch
 
-_FEW = 512  # training slices are enough to know their mean and deviation
+_FEW = 512  # training scans are enough to know their mean and deviation
 
 
 @dataclass(frozen=True)
 class Material:
-    """The slices of a run, row by row as in the table of ``cohort``."""
+    """The scans of a run, row by row as in the table of ``cohort``."""
 
     cohort: Cohort
-    images: UInt8[np.ndarray, "n c h w"]
+    images: UInt8[np.ndarray, "n c *space"]
     roles: Shaped[np.ndarray, " n"]
     labels: Int[np.ndarray, " n"]
-    preprocessing: SlicePreprocessing
+    preprocessing: Preprocessing
     leak: Leak
 
     def sentence(self) -> str:
-        """Say how many slices, of how many people, play each role."""
+        """Say how many scans, of how many people, play each role."""
         said = []
         for role in ("train", "val", "test"):
             rows = self.rows(role)
@@ -42,14 +43,13 @@ class Material:
             whose = (
                 f" of {people} participants" if self.cohort.participants_known else ""
             )
-            said.append(f"{role} {len(rows)} slices{whose}")
+            said.append(f"{role} {len(rows)} {self.preprocessing.what}s{whose}")
         return ", ".join(said)
 
     def foreground(self, patch_size: int) -> tuple[int, ...] | None:
-        """Return the patches that show something in training slices; None for all."""
-        return find_foreground(
-            self.images[self.rows("train")], (patch_size, patch_size)
-        )
+        """Return the patches that show something in training scans; None for all."""
+        sides = (patch_size,) * len(self.preprocessing.size)
+        return find_foreground(self.images[self.rows("train")], sides)
 
     def rows(self, role: str) -> Int[np.ndarray, " m"]:
         """Return the rows that play a role: train, val or test."""
@@ -81,11 +81,8 @@ def read_material(
     """
     leak = find_leaks(cohort, roles(cohort, split.folds[config.fold]))
     refuse_leaks(leak, config.allow_leakage or None)
-    size = config.data.image_size or commonest_size(cohort, patch_size=patch_size)
-    preprocessing = SlicePreprocessing(
-        size=size, channels=config.data.channels, fit=config.data.fit
-    )
-    readable, images = pack_slices(cohort, preprocessing, cache=cache, watch=watch)
+    preprocessing = preprocessing_for(cohort, config.data, patch_size=patch_size)
+    readable, images = pack_scans(cohort, preprocessing, cache=cache, watch=watch)
     for problem in readable.problems:
         watch.say(f"left out: {problem}")
     material = Material(
@@ -103,7 +100,8 @@ def read_material(
         watch.say(f"no training participant in class: {names}; it cannot be learned")
     if not len(rows):
         raise DataError(
-            f"fold {config.fold}: no slices to train on; needs participants in train"
+            f"fold {config.fold}: no {preprocessing.what}s to train on; needs "
+            "participants in train"
         )
     mean, std = _brightness(images, rows, config.seed)
     return dataclasses.replace(
@@ -112,10 +110,14 @@ def read_material(
 
 
 def _brightness(
-    images: UInt8[np.ndarray, "n c h w"], rows: Int[np.ndarray, " m"], seed: int
+    images: UInt8[np.ndarray, "n c *space"], rows: Int[np.ndarray, " m"], seed: int
 ) -> tuple[float, float]:
-    """Return mean and standard deviation over training slices, on the scale [0, 1]."""
+    """Return mean and standard deviation over training scans, on the scale [0, 1]."""
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(rows, size=min(_FEW, len(rows)), replace=False))
-    values = images[chosen].astype(np.float64) / 255.0
-    return round(float(values.mean()), 6), round(float(values.std()), 6)
+    counts = np.zeros(256)
+    for row in chosen:  # one after the other: volumes are large
+        counts += np.bincount(images[row].ravel(), minlength=256)
+    share, value = counts / counts.sum(), np.arange(256) / 255.0
+    mean = float(share @ value)
+    return round(mean, 6), round(float(share @ (value - mean) ** 2) ** 0.5, 6)

@@ -36,7 +36,7 @@ def patch_size_of(config: RunConfig) -> int:
 
 
 def begin_model(
-    config: RunConfig, *, classes: Sequence[str], image_size: tuple[int, int]
+    config: RunConfig, *, classes: Sequence[str], image_size: tuple[int, ...]
 ) -> VisionTransformer:
     """Return the network before its first step, decided by the settings and the seed.
 

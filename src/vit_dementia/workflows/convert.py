@@ -14,6 +14,7 @@ from vit_dementia.inference.model_folder import PREPROCESSING
 from vit_dementia.models.weights.record import Weights
 from vit_dementia.models.weights.saving import parity, save_weights
 from vit_dementia.preparation.slices import BRIGHT_PERCENTILE, SlicePreprocessing
+from vit_dementia.preparation.spec import Preprocessing, preprocessing_from
 
 # Same weights, same arithmetic; only gray kernels divided by three are rounded anew.
 LARGEST_DIFFERENCE = 1e-4
@@ -45,7 +46,7 @@ def convert(
     *,
     channels: int | None = None,
     all_tokens: bool = False,
-    preprocessing: SlicePreprocessing | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Converted:
     """Write weights in another layout and hold the logits of both to each other.
 
@@ -56,7 +57,7 @@ def convert(
         channels: of the written network.
         all_tokens: let a network that leaves out background patches read all of them;
             the logits of this one are then those that both are held to.
-        preprocessing: how slices are prepared, for the card.
+        preprocessing: how scans are prepared, for the card.
 
     Raises:
         CheckpointError: if the layout cannot express the network, or the logits differ.
@@ -76,8 +77,8 @@ def convert(
     return Converted(path, weights.layout, weights.classes, difference)
 
 
-def preprocessing_beside(source: str) -> SlicePreprocessing | None:
-    """Return how a run or model folder of ours prepares slices; None for other files.
+def preprocessing_beside(source: str) -> Preprocessing | None:
+    """Return how a run or model folder of ours prepares scans; None for other files.
 
     Raises:
         CheckpointError: if its file of settings is damaged.
@@ -85,11 +86,11 @@ def preprocessing_beside(source: str) -> SlicePreprocessing | None:
     for folder in (Path(source), Path(source) / "model"):
         if (folder / PREPROCESSING).is_file():
             settings = read_json(folder / PREPROCESSING, CheckpointError)
-            return SlicePreprocessing.from_dict(settings)
+            return preprocessing_from(settings)
     return None
 
 
-def _card(weights: Weights, preprocessing: SlicePreprocessing | None) -> str:
+def _card(weights: Weights, preprocessing: Preprocessing | None) -> str:
     """Return a card that says what the image processor cannot."""
     a = weights.architecture
     size = " x ".join(map(str, a.image_size))
@@ -111,7 +112,7 @@ def _card(weights: Weights, preprocessing: SlicePreprocessing | None) -> str:
         "",
         f"- It stretches every image to {size}.",
     ]
-    if preprocessing is not None and preprocessing.fit == "pad":
+    if isinstance(preprocessing, SlicePreprocessing) and preprocessing.fit == "pad":
         lines.append(
             "- The network was trained on slices scaled to fit and filled up with"
             " black: pad an image of other proportions before."

@@ -20,7 +20,7 @@ from vit_dementia.errors import DataError, LeakageError
 from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.inference.compute import Device, described, make_fabric
 from vit_dementia.inference.model_folder import read_model_folder
-from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.history import read_history
 from vit_dementia.training.run_folder import RunFolder
@@ -86,7 +86,7 @@ def evaluate_external(
     model = read_model_folder(run.path)
     data = _of_classes(data, model.classes, ordered=model.ordered)
     seen = refuse_seen(run, data)
-    cohort, images = pack_slices(data, model.preprocessing, cache=cache, watch=watch)
+    cohort, images = pack_scans(data, model.preprocessing, cache=cache, watch=watch)
     asked = Part(cohort, images, np.arange(len(cohort)))
     own = run.cohort()
     role_of_row = roles(own, run.split(own).folds[run.config.fold])

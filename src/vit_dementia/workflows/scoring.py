@@ -31,7 +31,7 @@ from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
 from vit_dementia.inference.reader import Read, Reader
 from vit_dementia.inference.rows import predictions_of_rows
-from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.progress import Watch
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.floors import Part, floor_predictions, relearned_floors
@@ -128,9 +128,7 @@ def read_run(
     model = read_model_folder(run.path)
     everyone = run.cohort(moved_to=data)
     parts = roles(everyone, run.split(everyone).folds[run.config.fold])
-    cohort, images = pack_slices(
-        everyone, model.preprocessing, cache=cache, watch=watch
-    )
+    cohort, images = pack_scans(everyone, model.preprocessing, cache=cache, watch=watch)
     kept = everyone.table["path"].isin(cohort.table["path"]).to_numpy()
     fabric = make_fabric(device, run.config.train.precision)
     return Reading(model, cohort, images, parts[kept], fabric, watch)

@@ -10,7 +10,7 @@ from vit_dementia.data import cache as cached
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import read_slice
 from vit_dementia.errors import DataError
-from vit_dementia.preparation.pack import commonest_size, pack_slices
+from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.slices import SlicePreprocessing
 
 PREPROCESSING = SlicePreprocessing(size=(16, 16))
@@ -31,7 +31,7 @@ def folder(tmp_path):
 def test_rows_are_the_prepared_files_in_the_order_of_the_table(
     folder, tmp_path
 ) -> None:
-    cohort, images = pack_slices(
+    cohort, images = pack_scans(
         Cohort.from_path(folder), PREPROCESSING, cache=tmp_path / "cache"
     )
     for row, file in enumerate(cohort.files()):
@@ -42,17 +42,17 @@ def test_a_second_time_nothing_is_decoded_until_a_file_changes(
     folder, tmp_path, monkeypatch
 ) -> None:
     cohort, cache = Cohort.from_path(folder), tmp_path / "cache"
-    pack_slices(cohort, PREPROCESSING, cache=cache)
+    pack_scans(cohort, PREPROCESSING, cache=cache)
     calls = []
     original = cached._fill
     monkeypatch.setattr(
         cached, "_fill", lambda *rest: calls.append(1) or original(*rest)
     )
-    _, before = pack_slices(cohort, PREPROCESSING, cache=cache)
+    _, before = pack_scans(cohort, PREPROCESSING, cache=cache)
     assert not calls
     changed = cohort.files()[3]
     Image.fromarray(np.eye(20, 12, dtype=np.uint8) * 200).save(changed)
-    _, after = pack_slices(cohort, PREPROCESSING, cache=cache)
+    _, after = pack_scans(cohort, PREPROCESSING, cache=cache)
     assert calls == [1]
     different = [
         row for row in range(30) if not np.array_equal(before[row], after[row])
@@ -63,13 +63,13 @@ def test_a_second_time_nothing_is_decoded_until_a_file_changes(
 def test_an_unreadable_slice_is_left_out_with_its_cause(folder, tmp_path) -> None:
     cohort = Cohort.from_path(folder)
     cohort.files()[5].write_bytes(b"")
-    readable, images = pack_slices(cohort, PREPROCESSING, cache=tmp_path / "cache")
+    readable, images = pack_scans(cohort, PREPROCESSING, cache=tmp_path / "cache")
     assert len(readable) == len(images) == 29
     (problem,) = readable.problems
     assert problem.count(cohort.table.path[5]) == 1
     assert np.array_equal(images[5], PREPROCESSING(read_slice(cohort.files()[6])))
     assert isinstance(images, np.memmap)  # not read into memory
-    _, again = pack_slices(cohort, PREPROCESSING, cache=tmp_path / "cache")
+    _, again = pack_scans(cohort, PREPROCESSING, cache=tmp_path / "cache")
     assert np.array_equal(again, images)
     assert not list((tmp_path / "cache").glob(".*"))
 
@@ -79,7 +79,7 @@ def test_runs_that_pack_the_same_slices_at_once_get_the_same(folder, tmp_path) -
     with ThreadPoolExecutor(4) as runs:
         packed = list(
             runs.map(
-                lambda _: pack_slices(cohort, PREPROCESSING, cache=cache)[1], range(4)
+                lambda _: pack_scans(cohort, PREPROCESSING, cache=cache)[1], range(4)
             )
         )
     for images in packed[1:]:
@@ -98,9 +98,9 @@ def test_a_run_killed_while_packing_leaves_no_entry(
     with monkeypatch.context() as patched:
         patched.setattr(cached, "_fill", killed)
         with pytest.raises(KeyboardInterrupt):
-            pack_slices(cohort, PREPROCESSING, cache=cache)
+            pack_scans(cohort, PREPROCESSING, cache=cache)
     assert cached.entries(cache) == []
-    assert len(pack_slices(cohort, PREPROCESSING, cache=cache)[1]) == 30
+    assert len(pack_scans(cohort, PREPROCESSING, cache=cache)[1]) == 30
 
 
 def test_too_many_unreadable_slices_stop_the_work_with_all_of_them(
@@ -110,24 +110,17 @@ def test_too_many_unreadable_slices_stop_the_work_with_all_of_them(
     for row in (1, 4, 9):
         cohort.files()[row].write_bytes(b"nonsense")
     with pytest.raises(DataError) as caught:
-        pack_slices(cohort, PREPROCESSING, cache=tmp_path / "cache")
+        pack_scans(cohort, PREPROCESSING, cache=tmp_path / "cache")
     for row in (1, 4, 9):
         assert cohort.table.path[row] in str(caught.value)
 
 
-def test_the_commonest_size_is_rounded_up_to_whole_patches(folder) -> None:
-    cohort = Cohort.from_path(folder)
-    Image.fromarray(np.ones((64, 64), np.uint8)).save(cohort.files()[0])
-    assert commonest_size(cohort, patch_size=8) == (24, 16)
-    assert commonest_size(cohort, patch_size=4) == (20, 12)
-
-
 def test_a_cache_entry_that_was_cut_off_says_how_to_mend_it(folder, tmp_path) -> None:
     cohort, cache = Cohort.from_path(folder), tmp_path / "cache"
-    pack_slices(cohort, PREPROCESSING, cache=cache)
+    pack_scans(cohort, PREPROCESSING, cache=cache)
     (entry,) = cache.glob("*.npy")
     entry.write_bytes(entry.read_bytes()[:100])
     with pytest.raises(DataError, match="cache clear"):
-        pack_slices(cohort, PREPROCESSING, cache=cache)
+        pack_scans(cohort, PREPROCESSING, cache=cache)
     assert cached.clear(cache) > 0
-    pack_slices(cohort, PREPROCESSING, cache=cache)
+    pack_scans(cohort, PREPROCESSING, cache=cache)

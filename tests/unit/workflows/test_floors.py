@@ -10,7 +10,7 @@ import pytest
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.phantoms import make_phantoms
 from vit_dementia.evaluation.scores import score
-from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.workflows.floors import (
     CHANCE,
@@ -38,7 +38,7 @@ def phantoms(tmp_path_factory):
     cohort = Cohort.from_path(data)
     cache = tmp_path_factory.mktemp("cache")
     preparation = SlicePreprocessing(size=(104, 88))
-    cohort, images = pack_slices(cohort, preparation, cache=cache)
+    cohort, images = pack_scans(cohort, preparation, cache=cache)
     return cohort, np.array(images)
 
 

@@ -16,7 +16,7 @@ from vit_dementia.evaluation.floors import linear, mean_and_spread
 from vit_dementia.inference.compute import make_fabric
 from vit_dementia.inference.forward import logits_of, softmax
 from vit_dementia.models import create_model
-from vit_dementia.preparation.pack import pack_slices
+from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.recipes import read_recipe
 
@@ -39,7 +39,7 @@ def cohort(request, tmp_path_factory) -> Cohort:
 def prepared(cohort) -> np.ndarray:
     """Return the slices as the demo's network gets them, n h w."""
     size = tuple(read_recipe("demo")["data"]["image_size"])
-    return pack_slices(cohort, SlicePreprocessing(size=size))[1][:, 0]
+    return pack_scans(cohort, SlicePreprocessing(size=size))[1][:, 0]
 
 
 def test_linear_floor_lies_between_70_and_90(cohort):

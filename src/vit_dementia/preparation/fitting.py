@@ -1,0 +1,110 @@
+"""The preparation that fits a cohort: its commonest size, in whole patches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from vit_dementia.config import DataConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.images import probe_size
+from vit_dementia.data.volumes import read_volume
+from vit_dementia.errors import ConfigError, ScanError
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.spec import Preprocessing
+from vit_dementia.preparation.volumes import VolumePreprocessing
+
+_FEW = 32  # volumes are enough to know what they have in common
+
+
+def preprocessing_for(
+    cohort: Cohort, data: DataConfig, *, patch_size: int
+) -> Preprocessing:
+    """Return the preparation that settings ask for, its sizes taken from the cohort.
+
+    Mean and deviation are still to be measured.
+
+    Raises:
+        ConfigError: if the settings contradict one another.
+        ScanError: if volumes are asked for and none can be read.
+    """
+    if data.input == "slices":
+        size = data.image_size or commonest_size(cohort, patch_size=patch_size)
+        return SlicePreprocessing(size=size, channels=data.channels, fit=data.fit)
+    if data.channels != 1:
+        raise ConfigError(
+            f"data.channels: found {data.channels}; a volume has 1 (the kernels of "
+            "loaded weights are summed); leave it out"
+        )
+    spacing, volume_size = data.spacing_mm, data.volume_size
+    if spacing is None or volume_size is None:
+        spacing, common = commonest_grid(
+            cohort, patch_size=patch_size, spacing_mm=spacing
+        )
+        volume_size = volume_size or common
+    return VolumePreprocessing(size=volume_size, spacing_mm=spacing)
+
+
+def commonest_size(cohort: Cohort, *, patch_size: int) -> tuple[int, int]:
+    """Return the commonest height and width, rounded up to whole patches.
+
+    Files whose header cannot be read do not count; they are listed when packed.
+    """
+    sizes: Counter[tuple[int, int]] = Counter()
+    for file in cohort.files():
+        try:
+            sizes[probe_size(file)] += 1
+        except ScanError:
+            continue  # pack_scans tells of it, with all others
+    if not sizes:
+        return (patch_size, patch_size)
+    # Of equally common sizes the larger one, so that file order does not decide.
+    height, width = max(sizes, key=lambda size: (sizes[size], size))
+    return (_rounded_up(height, patch_size), _rounded_up(width, patch_size))
+
+
+def commonest_grid(
+    cohort: Cohort, *, patch_size: int, spacing_mm: float | None = None
+) -> tuple[float, tuple[int, int, int]]:
+    """Return the side of a voxel, and depth, height and width in whole patches.
+
+    The voxel is a cube whose side is the middle one of the commonest voxel. A few
+    volumes, evenly spread over the cohort, are looked at.
+
+    Args:
+        cohort: of volumes.
+        patch_size: side of a patch in voxels.
+        spacing_mm: the side, if it is given.
+
+    Raises:
+        ScanError: if none of them can be read.
+    """
+    files = cohort.files()
+    shapes: Counter[tuple[float, tuple[int, ...]]] = Counter()
+    first: ScanError | None = None
+    for file in files[:: -(-len(files) // _FEW)]:
+        try:
+            shapes[_grid_of(file, spacing_mm)] += 1
+        except ScanError as error:
+            first = first or error  # pack_scans tells of it, with all others
+    if not shapes:
+        raise first or ScanError(f"{cohort.root}: holds no volume")
+    spacing, sides = max(shapes, key=lambda one: (shapes[one], one))
+    depth, height, width = sides
+    return spacing, (
+        _rounded_up(depth, patch_size),
+        _rounded_up(height, patch_size),
+        _rounded_up(width, patch_size),
+    )
+
+
+def _grid_of(file: Path, spacing_mm: float | None) -> tuple[float, tuple[int, ...]]:
+    volume = read_volume(file)
+    sides = volume.spacing_mm
+    spacing = spacing_mm or round(sorted(sides)[1], 2)
+    field = zip(volume.voxels.shape[::-1], sides[::-1], strict=True)
+    return spacing, tuple(round(count * side / spacing) for count, side in field)
+
+
+def _rounded_up(side: int, patch_size: int) -> int:
+    return -(-side // patch_size) * patch_size
