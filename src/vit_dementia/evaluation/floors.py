@@ -2,18 +2,19 @@
 
 The linear floor has one rule for every cohort, however many slices a participant has
 and in whatever order: the mean of their images and the standard deviation over them,
-averaged down to at most 52 pixels a side, reduced to min(30, participants / 4)
+averaged down to at most 52 pixels (voxels) a side, reduced to min(30, participants / 4)
 principal components, each scaled to unit variance, then logistic regression with
 scikit-learn's default penalty. The features were chosen among a few on the public
 4-class slices by their score there, so on those people the floor flatters itself.
 
-Shapes: n rows to learn from, m rows to score, p participants, f features, k classes,
-c components, b refits.
+Shapes: n rows to learn from, m rows to score, space the sides of a scan, p
+participants, f features, k classes, c components, b refits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ def stratified_chance(
 
 
 def mean_and_spread(
-    images: Real[np.ndarray, "n h w"], participant_ids: Sequence[str]
+    images: Real[np.ndarray, " n *space"], participant_ids: Sequence[str]
 ) -> tuple[list[str], Float[np.ndarray, "p f"]]:
     """Return the participants in order of id, and the features of each: see above.
 
@@ -82,20 +83,23 @@ def mean_and_spread(
 
 
 def shrink(
-    images: Real[np.ndarray, "n h w"], *, longest: int = LONGEST_SIDE
-) -> Float[np.ndarray, "n a b"]:
+    images: Real[np.ndarray, " n *space"], *, longest: int = LONGEST_SIDE
+) -> Float[np.ndarray, " n *_"]:
     """Average whole blocks of pixels until no side is longer than ``longest``.
 
     >>> shrink(np.array([[[1, 3], [5, 7]]]), longest=1)
     array([[[4.]]])
     """
-    n, height, width = images.shape
-    block = -(-max(height, width) // longest)  # rounded up
-    rows, columns = max(height // block, 1), max(width // block, 1)
-    tall, wide = min(block, height), min(block, width)
-    cut = images[:, : rows * tall, : columns * wide]
-    blocks = cut.reshape(n, rows, tall, columns, wide)
-    return blocks.mean(axis=(2, 4), dtype=np.float64)
+    sides = images.shape[1:]
+    block = -(-max(sides) // longest)  # rounded up
+    steps = [min(block, side) for side in sides]
+    numbers = [max(side // block, 1) for side in sides]
+    ends = [number * step for number, step in zip(numbers, steps, strict=True)]
+    cut = images[(slice(None), *map(slice, ends))]
+    parts = chain.from_iterable(zip(numbers, steps, strict=True))
+    blocks = cut.reshape(len(images), *parts)
+    inside = tuple(range(2, blocks.ndim, 2))  # the axes within a block
+    return blocks.mean(axis=inside, dtype=np.float64)
 
 
 def linear(
@@ -213,9 +217,9 @@ def facts_alone(
 
 
 def nearest_neighbor(
-    images: Real[np.ndarray, "n h w"],
+    images: Real[np.ndarray, " n *space"],
     label: Int[np.ndarray, " n"],
-    scored: Real[np.ndarray, "m h w"],
+    scored: Real[np.ndarray, " m *space"],
     *,
     num_classes: int,
 ) -> Float[np.ndarray, "m k"]:

@@ -1,8 +1,8 @@
-"""The floors of one scored part, computed from the same slices the network saw.
+"""The floors of one scored part, computed from the same scans the network saw.
 
-Shapes: ``s`` slices of a cohort, ``n`` of a part, ``c`` channels, ``h w`` pixels, ``a
-b`` after shrinking, ``u`` participants (or images, where participants are not known)
-with ``f`` features, ``k`` classes.
+Shapes: ``s`` scans of a cohort, ``n`` of a part, ``c`` channels, ``space`` the sides of
+a scan, ``u`` participants (or images, where participants are not known) with ``f``
+features, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import pandas as pd
@@ -25,14 +26,14 @@ from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.silhouette import erase
 
-Images = UInt8[np.ndarray, "n c h w"]
+Images = UInt8[np.ndarray, "n c *space"]
 MAJORITY, CHANCE = "majority class", "stratified chance"
 NEIGHBOR, LINEAR = "nearest neighbor", "linear model on pixels"
 SILHOUETTE = "linear model on silhouette and background"
 ERASED = "this model, brain erased"
 FACTS = ("age", "sex", "site")
 MOST_UNKNOWN = 0.1  # of the people; a fact that fewer have is no floor
-_AT_ONCE = 256  # slices erased and shrunk together, so that memory stays small
+_AT_ONCE = 10_000_000  # pixels or voxels changed together, so that memory stays small
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,15 @@ class Part:
     """
 
     cohort: Cohort
-    images: UInt8[np.ndarray, "s c h w"]
+    images: UInt8[np.ndarray, "s c *space"]
     rows: Int[np.ndarray, " n"]
 
     def shrunk(self, change: Callable[[Images], Images] | None = None) -> np.ndarray:
-        """Return the part's slices in gray, as small as the floors need them."""
+        """Return the part's scans in gray, as small as the floors need them."""
         small = []
-        for start in range(0, len(self.rows), _AT_ONCE):
-            images = self.images[self.rows[start : start + _AT_ONCE]]
+        at_once = at_once_of(self.images)
+        for start in range(0, len(self.rows), at_once):
+            images = self.images[self.rows[start : start + at_once]]
             changed = images if change is None else change(images)
             small.append(floors.shrink(changed.mean(axis=1, dtype=np.float32)))
         return np.concatenate(small)
@@ -103,6 +105,15 @@ class Part:
         return np.unique(self.unit, return_inverse=True)[1]
 
 
+def at_once_of(images: UInt8[np.ndarray, "s c *space"]) -> int:
+    """Return how many scans are changed together, so that memory stays small.
+
+    >>> at_once_of(np.zeros((1, 1, 208, 176), np.uint8))
+    273
+    """
+    return max(1, _AT_ONCE // prod(images.shape[1:]))
+
+
 def file_name(floor: str) -> str:
     """Name the table of a floor.
 
@@ -146,10 +157,11 @@ def floor_predictions(
         told |= _facts(known, asked, k)
         told |= _linear(SILHOUETTE, known, asked, k)
     if answer_erased is not None:
+        at_once = at_once_of(asked.images)
         told[ERASED] = np.concatenate(
             [
-                answer_erased(erase(asked.images[asked.rows[start : start + _AT_ONCE]]))
-                for start in range(0, len(asked.rows), _AT_ONCE)
+                answer_erased(erase(asked.images[asked.rows[start : start + at_once]]))
+                for start in range(0, len(asked.rows), at_once)
             ]
         )
     if known is not None:

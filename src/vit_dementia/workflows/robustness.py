@@ -23,11 +23,10 @@ from vit_dementia.evaluation.rows import Rows
 from vit_dementia.files import replacing
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.degradations import DEGRADATIONS, MOST_SEVERE
-from vit_dementia.workflows.floors import ERASED, Part
+from vit_dementia.workflows.floors import ERASED, Part, at_once_of
 from vit_dementia.workflows.scoring import Reading
 
 TABLE = "robustness.tsv"
-_AT_ONCE = 256  # slices worsened together, so that memory stays small
 
 
 def robustness_of(
@@ -49,7 +48,7 @@ def robustness_of(
     """
     sides = positive_classes(reading.model.classes, positive)
     images = np.asarray(asked.images)[asked.rows]
-    known = asked.cohort.participants_known
+    known, at_once = asked.cohort.participants_known, at_once_of(images)
 
     def scores(told: Predictions) -> dict[str, Any]:
         rows = _rows(told, sides, known)
@@ -61,8 +60,8 @@ def robustness_of(
             rule = DEGRADATIONS[name]
             worse = np.concatenate(
                 [
-                    rule(images[start : start + _AT_ONCE], severity, seed=seed + start)
-                    for start in range(0, len(images), _AT_ONCE)
+                    rule(images[start : start + at_once], severity, seed=seed + start)
+                    for start in range(0, len(images), at_once)
                 ]
             )
         answer = reading.answer(worse, what=f"{name} {severity}")

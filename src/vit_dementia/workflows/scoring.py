@@ -1,7 +1,7 @@
 """What a finished model says of scans: one pass that evaluation is made of.
 
-Shapes: ``n`` scans of the cohort, ``m`` of them scored, ``c`` channels, ``h w`` pixels,
-``u`` participants, ``k`` classes.
+Shapes: ``n`` scans of the cohort, ``m`` of them scored, ``c`` channels, ``space`` the
+sides of each, ``u`` participants, ``k`` classes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.floors import Part, floor_predictions, relearned_floors
 
 Role = Literal["train", "val", "test"]
-Images = UInt8[np.ndarray, "n c h w"]
+Images = UInt8[np.ndarray, "n c *space"]
 
 
 @dataclass(frozen=True)
