@@ -183,11 +183,26 @@ class TrainConfig:
     """how the learning rate falls after the warm-up"""
     grad_clip: float = 1.0
     """largest L2 norm of the whole gradient; 0: no limit"""
+    loss: Literal["cross-entropy", "ordinal"] = "cross-entropy"
+    """what an error costs: as much whatever is mistaken for what, or more the more
+    stages lie between (classes in order of severity)"""
     label_smoothing: float = 0.0
     """share of each label spread over all classes"""
-    balance: Literal["none", "weights", "sampling"] = "none"
+    mixup: float = 0.0
+    """how evenly slices are added up in pairs, labels too: a of Beta(a, a); 0: never"""
+    cutmix: float = 0.0
+    """the same for pasting a rectangle of one slice into another; with both set, each
+    batch is mixed in one of the two ways"""
+    ema: float = 0.0
+    """how much of the running mean of the weights stays at an update; the mean is then
+    scored and kept; 0: the weights themselves are"""
+    balance: Literal["none", "weights", "effective", "sampling"] = "none"
     """against unequal classes: nothing, so that probabilities keep their meaning; weigh
-    the loss; or draw rare classes more often"""
+    the loss by the number of slices, or of people who add something new; or draw rare
+    classes more often"""
+    effective_beta: float = 0.99
+    """for balance effective: each further person of a class adds this share of what the
+    one before added"""
     freeze: Annotated[str, _short("--freeze")] = "none"
     """what stays as loaded: none, backbone, or N-blocks (the first N)"""
     lora_rank: Annotated[int, _short("--lora-rank")] = 0
@@ -221,15 +236,19 @@ class TrainConfig:
             ("learning_rate", self.learning_rate, self.learning_rate > 0, "> 0"),
             *(
                 (n, of[n], of[n] >= 0, "0 or more")
-                for n in ("weight_decay", "grad_clip", "retries")
+                for n in ("weight_decay", "grad_clip", "retries", "mixup", "cutmix")
             ),
             ("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]"),
             ("warmup", self.warmup, 0 <= self.warmup < 1, "a share in [0, 1)"),
+            *(
+                (n, of[n], 0 <= of[n] < 1, "a share in [0, 1)")
+                for n in ("label_smoothing", "ema", "effective_beta")
+            ),
             (
-                "label_smoothing",
-                self.label_smoothing,
-                0 <= self.label_smoothing < 1,
-                "a share in [0, 1)",
+                "cutmix",
+                self.cutmix,
+                not self.cutmix or self.freeze != "backbone",
+                "0 beside freeze backbone, which keeps no images to cut",
             ),
             (
                 "freeze",

@@ -71,3 +71,26 @@ def class_weights(labels: Int[np.ndarray, " n"], num_classes: int) -> list[float
     return [
         len(labels) / (present * count) if count else 0.0 for count in counts.tolist()
     ]
+
+
+def effective_weights(
+    units: Sequence[str],
+    labels: Int[np.ndarray, " n"],
+    num_classes: int,
+    *,
+    beta: float,
+) -> list[float]:
+    """Return a weight for each class, inverse to what its people add; the mean is 1.
+
+    The n-th person of a class adds beta to the power of n - 1: the effective number of
+    samples of Cui et al. 2019 (arXiv 1901.05555, Eq. 2). Slices of one person count
+    once, as they are near-copies.
+
+    >>> effective_weights(["a", "b", "b", "c"], np.array([0, 0, 0, 1]), 2, beta=0.0)
+    [1.0, 1.0]
+    """
+    people = {(unit, label) for unit, label in zip(units, labels.tolist(), strict=True)}
+    counts = np.bincount([label for _, label in people], minlength=num_classes)
+    weights = [(1 - beta) / (1 - beta**n) if n else 0.0 for n in counts.tolist()]
+    mean = np.array(weights)[labels].mean()
+    return [float(weight / mean) for weight in weights]

@@ -1,23 +1,29 @@
-"""To tell classes apart: cross-entropy on slices, judged by participant."""
+"""To tell classes apart: a loss on slices, judged by participant."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from vit_dementia.config import RunConfig, TrainConfig
-from vit_dementia.data.batches import class_weights
+from vit_dementia.data.batches import class_weights, effective_weights
+from vit_dementia.errors import ConfigError
 from vit_dementia.inference.model_folder import write_model_folder
 from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.training.averaging import WeightMean
 from vit_dementia.training.course import Course
 from vit_dementia.training.feed import Feed
-from vit_dementia.training.loop import Objective, classify
+from vit_dementia.training.loop import Batch, Objective, classify
+from vit_dementia.training.losses import LOSSES
 from vit_dementia.training.material import Material
+from vit_dementia.training.mixing import mix
 from vit_dementia.training.optimizer import make_optimizer
 from vit_dementia.training.validation import Best, HeldOut, score_held_out
 
@@ -28,42 +34,94 @@ class Classification:
 
     config: RunConfig
     material: Material
-    model: VisionTransformer
+    network: VisionTransformer
     feed: Feed
     fabric: Fabric
 
+    def __post_init__(self) -> None:
+        """Refuse an ordinal loss on classes in no known order."""
+        cohort = self.material.cohort
+        is_ordinal = self.config.train.loss == "ordinal"
+        if is_ordinal and not cohort.ordered and len(cohort.classes) > 2:
+            raise ConfigError(
+                f"train.loss: found ordinal for {', '.join(cohort.classes)}; needs"
+                " classes whose names tell their order of severity (rename them by"
+                " --label-map), or --train.loss cross-entropy"
+            )
+
+    @cached_property
+    def mean(self) -> WeightMean | None:
+        """The running mean of the weights, if one is asked for."""
+        decay = self.config.train.ema
+        return WeightMean(self.network, decay) if decay else None
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, with the mean of its weights if there is one."""
+        return self.network if self.mean is None else self.mean
+
     def objective(self) -> Objective:
-        """Return the cross-entropy, classes weighted and labels smoothed if asked."""
-        settings, material = self.config.train, self.material
-        weights = [1.0] * len(material.cohort.classes)
-        if settings.balance == "weights":
-            labels = material.labels[material.rows("train")]
-            weights = class_weights(labels, len(weights))
+        """Return the loss, classes weighted, labels smoothed, slices mixed if asked."""
+        settings = self.config.train
         return classify(
             self.feed.prepare,
-            class_weights=torch.tensor(weights, dtype=torch.float32),
+            class_weights=torch.tensor(self._class_weights(), dtype=torch.float32),
             label_smoothing=settings.label_smoothing,
+            loss=LOSSES[settings.loss],
+            mixed=self._mixed if settings.mixup or settings.cutmix else None,
         )
+
+    def _class_weights(self) -> list[float]:
+        settings, material = self.config.train, self.material
+        num_classes, rows = len(material.cohort.classes), material.rows("train")
+        if settings.balance == "weights":
+            return class_weights(material.labels[rows], num_classes)
+        if settings.balance == "effective":
+            units = Course(self.config, material).units
+            return effective_weights(
+                [units[row] for row in rows],
+                material.labels[rows],
+                num_classes,
+                beta=settings.effective_beta,
+            )
+        return [1.0] * num_classes
+
+    def _mixed(
+        self, batch: Batch, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        settings = self.config.train
+        # From seed and step alone: the same whether or not the run was stopped.
+        rng = np.random.default_rng([self.config.seed, batch.step])
+        return mix(inputs, targets, rng, mixup=settings.mixup, cutmix=settings.cutmix)
 
     def optimizer(self, settings: TrainConfig) -> torch.optim.Optimizer:
         """Return the optimizer, with a rate for each layer if asked."""
-        return make_optimizer(self.model, settings, depth=self.model.architecture.depth)
+        depth = self.network.architecture.depth
+        optimizer = make_optimizer(self.network, settings, depth=depth)
+        if self.mean is not None:
+            self.mean.follow(optimizer)
+        return optimizer
 
     def score(self, wrapped: nn.Module, role: str) -> HeldOut | None:
         """Return loss and balanced accuracy; None where nobody has this role."""
-        return score_held_out(wrapped, self.feed, self.material, role)
+        with self._kept_weights():
+            return score_held_out(wrapped, self.feed, self.material, role)
 
     def keep(self, folder: Path, best: Best) -> None:
         """Write the model folder: all that is needed to predict."""
         cohort = self.material.cohort
-        write_model_folder(
-            folder / "model",
-            self.model,
-            classes=cohort.classes,
-            ordered=cohort.ordered,
-            preprocessing=self.material.preprocessing,
-            facts=self._facts(best),
-        )
+        with self._kept_weights():
+            write_model_folder(
+                folder / "model",
+                self.network,
+                classes=cohort.classes,
+                ordered=cohort.ordered,
+                preprocessing=self.material.preprocessing,
+                facts=self._facts(best),
+            )
+
+    def _kept_weights(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.mean is None else self.mean.in_place()
 
     def _facts(self, best: Best) -> dict[str, object]:
         """Say what the model card says of the training. No paths, no participants."""

@@ -1,0 +1,94 @@
+"""How wrong the logits of a slice are, given how much it belongs to each class.
+
+Both losses are proper: nothing lowers their mean more than the true probabilities, so
+that softmax is read as before, whichever trained the network.
+
+The ordinal loss is the sum over the steps between neighboring classes of the
+cross-entropy of "worse than this?", as in Niu et al. 2016 (Ordinal Regression with
+Multiple Output CNN, CVPR 2016, Eq. 5 with equal importances). There every step has an
+output of its own, and their answers may contradict one another; here each answer is the
+sum of the softmax over the worse classes, so none can, and the network stays one that
+every other library opens.
+
+Shapes: ``b`` slices, ``k`` classes.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """Give each slice's loss."""
+
+    def __call__(
+        self,
+        logits: Float[Tensor, "b k"],
+        targets: Float[Tensor, "b k"],
+        class_weights: Float[Tensor, " k"],
+    ) -> Float[Tensor, " b"]:
+        """Return the losses; the targets of a slice sum to 1."""
+
+
+def targets_of(
+    labels: Int[Tensor, " b"], num_classes: int, *, label_smoothing: float = 0.0
+) -> Float[Tensor, "b k"]:
+    """Return how much each slice belongs to each class: its label, spread a little.
+
+    >>> targets_of(torch.tensor([1]), 4, label_smoothing=0.2).tolist()
+    [[0.05..., 0.85..., 0.05..., 0.05...]]
+    """
+    sharp = nn.functional.one_hot(labels, num_classes).float()
+    return sharp * (1 - label_smoothing) + label_smoothing / num_classes
+
+
+def cross_entropy(
+    logits: Float[Tensor, "b k"],
+    targets: Float[Tensor, "b k"],
+    class_weights: Float[Tensor, " k"],
+) -> Float[Tensor, " b"]:
+    """Return minus the logarithm of the probability of the right class.
+
+    >>> two = torch.ones(2)
+    >>> cross_entropy(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]]), two).tolist()
+    [0.693...]
+    """
+    return nn.functional.cross_entropy(
+        logits, targets, weight=class_weights, reduction="none"
+    )
+
+
+def ordinal_cross_entropy(
+    logits: Float[Tensor, "b k"],
+    targets: Float[Tensor, "b k"],
+    class_weights: Float[Tensor, " k"],
+) -> Float[Tensor, " b"]:
+    """Return the cross-entropies of "worse than class j?" for each j but the last.
+
+    For two classes it is the cross-entropy. A slice weighs as much as its classes.
+
+    >>> three, mild = torch.ones(3), torch.tensor([[1.0, 0.0, 0.0]])
+    >>> near, far = torch.tensor([[0.0, 9.0, 0.0]]), torch.tensor([[0.0, 0.0, 9.0]])
+    >>> bool(
+    ...     ordinal_cross_entropy(near, mild, three)
+    ...     < ordinal_cross_entropy(far, mild, three)
+    ... )
+    True
+    """
+    log_probability = logits.log_softmax(dim=1)
+    # Sums of probabilities, as logarithms: up to a class, and beyond it.
+    up_to = log_probability.logcumsumexp(dim=1)[:, :-1]
+    beyond = log_probability.flip(1).logcumsumexp(dim=1).flip(1)[:, 1:]
+    share_up_to = targets.cumsum(dim=1)[:, :-1]
+    losses = -(share_up_to * up_to + (1 - share_up_to) * beyond).sum(dim=1)
+    return losses * (targets @ class_weights)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross-entropy": cross_entropy,
+    "ordinal": ordinal_cross_entropy,
+}
