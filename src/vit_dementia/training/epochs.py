@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -33,6 +33,10 @@ SLOWER = 0.1  # times the learning rate, after the loss was no number
 _NAMED = 5  # files named in a message
 
 
+# Called when an epoch is scored and saved; what it raises ends the training there.
+AfterEpoch = Callable[[EpochRecord], object]
+
+
 @dataclass(frozen=True)
 class Training:
     """Everything one training needs, in memory."""
@@ -42,6 +46,7 @@ class Training:
     goal: Goal
     fabric: Fabric
     watch: Watch
+    after_epoch: AfterEpoch = lambda _record: None
 
     def run(self, folder: RunFolder) -> None:
         """Train from the newest checkpoint, or from the start, to the last epoch.
@@ -112,6 +117,7 @@ class Training:
                     facts | {"best": asdict(best)},
                 )
                 self._save(folder, optimizer, place)
+                self.after_epoch(record)
                 tally = Tally()
         if best.epoch:
             self.watch.say(best.sentence())
