@@ -1,0 +1,127 @@
+"""To fill in hidden patches: what ``vit-dementia pretrain`` teaches, without labels.
+
+The masked auto-encoder of He et al. 2021 (arXiv 2111.06377) in the one loop. What is
+kept is the encoder, a model folder without classes, which ``--init`` takes.
+
+Shapes: ``b`` slices of one batch, ``v`` patches shown of each, ``n`` patches, ``p``
+numbers of a patch, ``h w`` pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from vit_dementia.config import RunConfig, TrainConfig
+from vit_dementia.inference.forward import BATCH_SIZE
+from vit_dementia.inference.model_folder import write_model_folder
+from vit_dementia.models.mae import MaskedAutoencoder, draw_shown
+from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.training.course import Course
+from vit_dementia.training.feed import SliceFeed
+from vit_dementia.training.loop import Batch, Objective
+from vit_dementia.training.material import Material
+from vit_dementia.training.optimizer import make_optimizer
+from vit_dementia.training.validation import Best, HeldOut
+
+_OF_MASKS = 1 << 40  # keeps these draws apart from those of the augmentation
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The goal of ``vit-dementia pretrain``: an encoder that knows such images."""
+
+    config: RunConfig
+    material: Material
+    model: MaskedAutoencoder
+    feed: SliceFeed
+    fabric: Fabric
+
+    @classmethod
+    def of(
+        cls,
+        config: RunConfig,
+        material: Material,
+        encoder: VisionTransformer,
+        fabric: Fabric,
+    ) -> Reconstruction:
+        """Put a decoder behind an encoder, decided by the settings and the seed."""
+        generator = torch.Generator().manual_seed(config.seed)
+        model = MaskedAutoencoder(encoder, config.mask, generator)
+        feed = SliceFeed(config, material, model, fabric)
+        return cls(config, material, model, feed, fabric)
+
+    def objective(self) -> Objective:
+        """Return the loss of He et al.: squared error on the patches not shown."""
+
+        def losses_of(
+            model: nn.Module, batch: Batch
+        ) -> tuple[Float[Tensor, " b"], None]:
+            images = self.feed.prepare(batch)
+            return model(images, self.shown(len(images), batch.step)), None
+
+        return losses_of
+
+    def optimizer(self, settings: TrainConfig) -> torch.optim.Optimizer:
+        """Return the optimizer of encoder and decoder."""
+        depth = self.model.encoder.architecture.depth
+        return make_optimizer(self.model, settings, depth=depth)
+
+    @torch.inference_mode()
+    def score(self, wrapped: nn.Module, role: str) -> HeldOut | None:
+        """Return the mean loss of a part, the same patches hidden each time."""
+        rows, losses = self.material.rows(role), []
+        was_training = wrapped.training
+        wrapped.eval()
+        for start in range(0, len(rows), BATCH_SIZE):
+            images = self.slices(rows[start : start + BATCH_SIZE])
+            losses.append(wrapped(images, self.shown(len(images), -1 - start)))
+        wrapped.train(was_training)
+        return HeldOut(loss=torch.cat(losses).mean().item()) if losses else None
+
+    def keep(self, folder: Path, best: Best) -> None:
+        """Write the encoder as a model folder without classes."""
+        write_model_folder(
+            folder / "model",
+            self.model.encoder,
+            classes=(),
+            ordered=False,
+            preprocessing=self.material.preprocessing,
+            facts=self._facts(best),
+        )
+
+    def slices(self, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b c h w"]:
+        """Return slices as the network reads them, without augmentation."""
+        images = torch.from_numpy(np.ascontiguousarray(self.material.images[rows]))
+        return self.material.preprocessing.normalize(self.fabric.to_device(images))
+
+    def shown(self, num_images: int, step: int) -> Int[Tensor, "b v"]:
+        """Draw what is shown in one step: of seed and step alone."""
+        seed = self.config.seed * 1_000_003 + step + _OF_MASKS
+        shown = draw_shown(
+            num_images,
+            self.model.decoder_pos_embed.shape[1],
+            hidden=self.config.mask.hidden,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return self.fabric.to_device(shown)
+
+    def _facts(self, best: Best) -> dict[str, object]:
+        """Say what the model card says of the training. No paths, no participants."""
+        course, rows = Course(self.config, self.material), self.material.rows("train")
+        return {
+            "goal": "pre-trained without labels by filling in hidden patches; tells no "
+            "classes until it is fine-tuned",
+            "epoch": best.epoch,
+            "seed": self.config.seed,
+            "hidden": self.config.mask.hidden,
+            "precision": str(self.fabric.strategy.precision.precision),
+            f"training {course.unit}s": len(set(np.array(course.units)[rows])),
+            "training slices": len(rows),
+        }
