@@ -165,8 +165,9 @@ class TrainConfig:
 
     epochs: Annotated[int, _short("--epochs")] = 50
     """passes over the training participants"""
-    batch_size: Annotated[int, _short("--batch-size")] = 16
-    """slices in one forward pass"""
+    batch_size: Annotated[int | Literal["auto"], _short("--batch-size")] = 16
+    """slices in one forward pass, of all processes together; auto: as many of 16 times
+    accumulate as memory holds, accumulated to as large an update"""
     accumulate: int = 1
     """batches added up before one optimizer step"""
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -215,6 +216,9 @@ class TrainConfig:
     """epochs without a better validation score before training stops; 0: never"""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """bf16 where the processor computes in it, else fp32"""
+    deterministic: Annotated[bool, _short("--deterministic")] = False
+    """on a GPU, the same numbers twice: only algorithms that do not depend on which of
+    its cores is first, which are slower (a CPU always gives the same numbers)"""
     watch_test: bool = False
     """also record the curve of the test part; nothing is chosen by it"""
     retries: int = 0
@@ -223,13 +227,26 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     """minutes of training that a power cut may cost at most"""
 
+    @property
+    def num_at_once(self) -> int:
+        """Slices in one forward pass, where ``batch_size`` is a number.
+
+        Raises:
+            ConfigError: if it is still to be found.
+        """
+        if self.batch_size == "auto":
+            raise ConfigError(
+                "train.batch_size: found auto, which is for training; needs a number"
+            )
+        return self.batch_size
+
     def __post_init__(self) -> None:
         """Refuse settings that cannot train."""
         of = vars(self)
         _refuse(
             "train.",
             *(
-                (n, of[n], of[n] >= 1, "1 or more")
+                (n, of[n], of[n] == "auto" or of[n] >= 1, "1 or more")
                 for n in ("batch_size", "accumulate", "views")
             ),
             ("epochs", self.epochs, self.epochs >= 0, "0 or more"),

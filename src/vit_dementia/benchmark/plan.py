@@ -130,7 +130,7 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
     size = preprocessing.size
     model = begin_model(config, classes=cohort.classes, image_size=size)
     fabric = make_fabric(config.device, config.train.precision)
-    images = random_slices(4 * config.train.batch_size, (config.data.channels, *size))
+    images = random_slices(4 * config.train.num_at_once, (config.data.channels, *size))
     training, forward = (
         count_cost(_on_meta(model), _empty(images), what)
         for what in ("training", "forward")
@@ -156,7 +156,7 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
         num_parameters=training.num_parameters,
         gflops_training=training.flops / 1e9,
         gflops_forward=forward.flops / 1e9,
-        train_rate=config.train.batch_size / float(np.median(times.total)),
+        train_rate=config.train.num_at_once / float(np.median(times.total)),
         forward_rate=BATCH_SIZE / float(np.median(scoring[""])),
         read_rate=_read_rate(cohort.files(), preprocessing),
     )

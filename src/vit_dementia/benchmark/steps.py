@@ -22,6 +22,7 @@ from torch import Tensor
 from vit_dementia.benchmark.timing import finish_on
 from vit_dementia.config import RunConfig
 from vit_dementia.data.augmentation import augment
+from vit_dementia.data.draws import Draws, keys_for
 from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.training.loop import Batch, classify, fit
@@ -78,18 +79,19 @@ def time_steps(
         rng = np.random.default_rng(config.seed)
         for step in count():
             start = time.perf_counter()
-            rows = rng.integers(len(images), size=config.train.batch_size)
+            rows = rng.integers(len(images), size=config.train.num_at_once)
             chosen = torch.from_numpy(np.ascontiguousarray(images[rows]))
             labels = torch.from_numpy(rows % model.architecture.num_classes)
-            batch = Batch(step, fabric.to_device(chosen), fabric.to_device(labels))
+            keys = keys_for(config.seed, step, places=rows)
+            batch = Batch(step, *map(fabric.to_device, (chosen, labels, keys)))
             finish()
             loading.append(time.perf_counter() - start)
             yield batch
 
     def normalize(batch: Batch) -> Tensor:
         start = time.perf_counter()
-        generator = torch.Generator().manual_seed(batch.step)
-        changed = augment(batch.images.float() / 255.0, config.augment, generator)
+        draws = Draws(batch.keys)
+        changed = augment(batch.images.float() / 255.0, config.augment, draws)
         standardized = (changed - 0.5) / 0.25
         finish()
         augmentation.append(time.perf_counter() - start)
@@ -156,7 +158,7 @@ def share_of_data(
     return {
         "where": described(fabric),
         "num_threads": torch.get_num_threads(),
-        "batch_size": config.train.batch_size,
+        "batch_size": config.train.num_at_once,
         "loading_ms": 1e3 * float(np.median(times.loading)),
         "augmentation_ms": 1e3 * float(np.median(times.augmentation)),
         "step_ms": 1e3 * float(np.median(times.total)),

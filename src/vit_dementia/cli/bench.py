@@ -179,7 +179,7 @@ def _loading(config: RunConfig, image_size: int, seconds: float) -> dict[str, An
     )
     word = "at most" if answer["share_of_data"] <= _MOST_OF_A_STEP else "MORE THAN"
     say(
-        f"{model}, batch {config.train.batch_size}, {answer['where']}, "
+        f"{model}, batch {config.train.num_at_once}, {answer['where']}, "
         f"{answer['num_threads']} threads: a step takes {answer['step_ms']:.1f} ms, "
         f"of it loading {answer['loading_ms']:.2f} ms and augmentation "
         f"{answer['augmentation_ms']:.2f} ms: {answer['share_of_data']:.1%} "

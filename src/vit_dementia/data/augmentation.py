@@ -14,28 +14,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vit_dementia.config import AugmentConfig
+from vit_dementia.data.draws import Draws
 from vit_dementia.data.movement import Uniform, moved, smooth_field
 
 BIAS_GRID = 4  # knots a side of the coil's brightness field: smooth over the head
 
 
 def augment(
-    images: Float[Tensor, "b c *space"],
-    config: AugmentConfig,
-    generator: torch.Generator,
+    images: Float[Tensor, "b c *space"], config: AugmentConfig, draws: Draws
 ) -> Float[Tensor, "b c *space"]:
     """Return the scans moved, and with other contrast, brightness and noise.
 
     Args:
-        generator: on the CPU, so that the draws are the same on every device.
+        images: the scans.
+        config: how much is changed.
+        draws: of each scan, on the same device.
     """
     if not config.enabled:
         return images
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        drawn = torch.rand(len(images), *shape, generator=generator)
-        return (low + (high - low) * drawn).to(images.device)
-
+    uniform = draws.uniform
     sides = images.shape[2:]
     each = (1,) * (images.ndim - 1)  # one number for a whole scan
     images = moved(images, config, uniform)
@@ -48,8 +45,7 @@ def augment(
         images = _ghosted(images, config.ghosting, uniform)
     if config.noise:
         strength = uniform(0.0, config.noise, *each)
-        noise = torch.randn(images.shape, generator=generator).to(images.device)
-        images = images + strength * noise
+        images = images + strength * draws.normal(*images.shape[1:])
     if config.erase:
         images = _erased(images, config.erase, uniform)
     return images.clamp(0, 1)

@@ -17,9 +17,13 @@ from lightning_fabric import Fabric
 
 from vit_dementia.config import RunConfig
 from vit_dementia.data.batches import epoch_order
+from vit_dementia.data.draws import keys_for
 from vit_dementia.training.feed import Feed
 from vit_dementia.training.loop import Batch
 from vit_dementia.training.material import Material
+from vit_dementia.training.prefetch import fetched, on_device
+
+_AHEAD = 2  # batches on their way to a GPU
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Course:
     @property
     def num_batches(self) -> int:
         """Batches of one epoch: the same for all."""
-        return -(-len(self.order(0)) // self.config.train.batch_size)
+        return -(-len(self.order(0)) // self.config.train.num_at_once)
 
     @property
     def num_steps(self) -> int:
@@ -74,21 +78,39 @@ class Course:
     def batches(
         self, epoch: int, start: int, feed: Feed, fabric: Fabric
     ) -> Iterator[Batch]:
-        """Yield the batches of an epoch from step ``start`` of the run on."""
+        """Yield the batches of an epoch from step ``start`` of the run on.
+
+        Of several processes, each gets its share of every batch.
+        """
+        return fetched(
+            self._batches(epoch, start, feed, fabric),
+            ahead=_AHEAD if fabric.device.type == "cuda" else 0,
+            device=fabric.device,
+        )
+
+    def _batches(
+        self, epoch: int, start: int, feed: Feed, fabric: Fabric
+    ) -> Iterator[Batch]:
         order, num_batches = self.order(epoch), self.num_batches
-        many = self.config.train.accumulate
+        many, size = self.config.train.accumulate, self.config.train.num_at_once
         for index in range(max(0, start - num_batches * epoch), num_batches):
             rows = self._part(order, index)
-            labels = torch.from_numpy(self.material.labels[rows].astype(np.int64))
+            own = np.arange(fabric.global_rank, len(rows), fabric.world_size)
+            # Gradients are averaged over the processes, whatever their shares.
+            share = fabric.world_size * len(own) / len(rows)
+            if not len(own):
+                own = np.array([0])  # computed for nothing: all have to take part
+            images = feed.take(rows[own], epoch)
+            labels = torch.from_numpy(self.material.labels[rows[own]].astype(np.int64))
+            keys = keys_for(self.config.seed, epoch, places=index * size + own)
             first = index - index % many  # of the batches that make one update
             yield Batch(
                 num_batches * epoch + index,
-                fabric.to_device(feed.take(rows, epoch)),
-                fabric.to_device(labels),
-                share=1 / min(many, num_batches - first),
+                *(on_device(fabric, tensor) for tensor in (images, labels, keys)),
+                share=share / min(many, num_batches - first),
                 ends_update=index + 1 in (first + many, num_batches),
             )
 
     def _part(self, order: Int[np.ndarray, " k"], index: int) -> Int[np.ndarray, " b"]:
-        size = self.config.train.batch_size
+        size = self.config.train.num_at_once
         return order[index * size : (index + 1) * size]

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from vit_dementia.config import RunConfig
 from vit_dementia.data.augmentation import augment
+from vit_dementia.data.draws import Draws, keys_for
 from vit_dementia.data.kept import digest, kept_array
 from vit_dementia.files import fingerprint
 from vit_dementia.inference.forward import BATCH_SIZE, logits_of
@@ -87,9 +88,7 @@ class SliceFeed:
 
     def prepare(self, batch: Batch) -> Tensor:
         """Return the slices augmented, then standardized."""
-        # From seed and step alone: the same whether or not the run was stopped.
-        generator = _generator(self.config.seed, batch.step)
-        return _changed(batch.images, self.config, self.material, generator)
+        return _changed(batch.images, self.config, self.material, Draws(batch.keys))
 
     def logits(
         self, wrapped: nn.Module, rows: Int[np.ndarray, " m"]
@@ -198,8 +197,9 @@ class FeatureFeed:
             if view == 0:
                 inputs = self.material.preprocessing.normalize(images)
             else:
-                generator = _generator(self.config.seed * 1009 + view, int(rows[0]))
-                inputs = _changed(images, self.config, self.material, generator)
+                keys = keys_for(self.config.seed, view, places=rows)
+                draws = Draws(self.fabric.to_device(keys))
+                inputs = _changed(images, self.config, self.material, draws)
             tokens = self.model.forward_features(inputs)
         self.model.train(was_training)
         return self.model.reduced(tokens).float().cpu().numpy()
@@ -243,11 +243,7 @@ def _sentence(config: RunConfig) -> str:
 
 
 def _changed(
-    images: Tensor, config: RunConfig, material: Material, generator: torch.Generator
+    images: Tensor, config: RunConfig, material: Material, draws: Draws
 ) -> Float[Tensor, "b c *space"]:
-    changed = augment(images.float() / 255.0, config.augment, generator)
+    changed = augment(images.float() / 255.0, config.augment, draws)
     return material.preprocessing.standardize(changed)
-
-
-def _generator(seed: int, step: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed * 1_000_003 + step)

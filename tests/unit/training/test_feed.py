@@ -8,6 +8,7 @@ import torch
 
 from vit_dementia.config import AugmentConfig, RunConfig, TrainConfig
 from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.draws import keys_for
 from vit_dementia.data.leaks import Leak
 from vit_dementia.data.storage import frame
 from vit_dementia.inference.compute import make_fabric
@@ -64,7 +65,8 @@ def test_the_head_on_kept_features_is_the_whole_network(tmp_path, pooling) -> No
     tokens = feed.take(rows, epoch=3)
     if pooling != "map":
         assert tokens.shape[1] <= 4  # class token, registers and the mean
-    batch = Batch(7, tokens, torch.zeros(3, dtype=torch.int64))
+    labels = torch.zeros(3, dtype=torch.int64)
+    batch = Batch(7, tokens, labels, keys_for(places=rows))
     images = torch.from_numpy(feed.material.images[rows])
     expected = feed.model.eval()(feed.material.preprocessing.normalize(images))
     found = feed.network(feed.prepare(batch))

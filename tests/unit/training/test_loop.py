@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from vit_dementia.config import TrainConfig
+from vit_dementia.data.draws import keys_for
 from vit_dementia.inference.compute import make_fabric
 from vit_dementia.training.loop import Batch, classify, fit
 from vit_dementia.training.optimizer import make_optimizer
@@ -19,6 +20,7 @@ def _batches(count: int, size: int = 4) -> list[Batch]:
             step,
             torch.randint(0, 256, (size, 1, 2, 3), generator=generator).byte(),
             torch.randint(0, 3, (size,), generator=generator),
+            keys_for(step, places=range(size)),
         )
         for step in range(count)
     ]
@@ -84,6 +86,7 @@ def test_accumulated_batches_are_one_large_batch() -> None:
         0,
         torch.cat([batch.images for batch in small]),
         torch.cat([batch.labels for batch in small]),
+        torch.cat([batch.keys for batch in small]),
     )
     apart, _ = _train(small, config)
     together, _ = _train([large], config)
@@ -118,7 +121,8 @@ def test_a_run_stops_when_nobody_asks_for_more() -> None:
 def test_correctness_is_that_of_the_largest_logit(label) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(6, 3))
     model[1].bias.data = torch.tensor([9.0, 0.0, 0.0])
-    batch = Batch(0, torch.zeros(2, 1, 2, 3).byte(), torch.tensor([label, label]))
+    images, labels = torch.zeros(2, 1, 2, 3).byte(), torch.tensor([label, label])
+    batch = Batch(0, images, labels, keys_for(places=[0, 1]))
     objective = classify(
         lambda batch: batch.images.float(),
         class_weights=torch.ones(3),
