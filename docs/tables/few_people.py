@@ -121,6 +121,10 @@ def run_trial(trial: Trial, study: Study) -> None:
     """Train what is missing of a trial, score its validation parts, note it."""
     folds = range(len(study.split.folds))
     told, minutes = [], 0.0
+    if not trial.folder.exists() and trial.arm not in {"linear", "cnn"}:
+        # A cross-validation, which --resume scores in full once it stands for its arm.
+        RunFolder.create(trial.folder, trial.config(study), study.cohort, study.split)
+    trial.folder.mkdir(parents=True, exist_ok=True)
     for fold in folds:
         file = trial.folder / f"val-{fold}.tsv"
         spent = trial.folder / f"minutes-{fold}.txt"
