@@ -62,3 +62,16 @@ def test_rotation_turns_about_the_middle(slices):
         np.hypot(*(np.mgrid[:48, :40] - np.array([23.5, 19.5])[:, None, None])) > 17
     )
     assert worse[:, 0, outside].max() < 30
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+def test_volumes_are_worsened_too_each_more_the_more_severe(name, slices):
+    volumes = np.stack([slices] * 12, axis=2)  # equal planes
+    rule = DEGRADATIONS[name]
+    worse = [rule(volumes, severity, seed=3) for severity in (1, MOST_SEVERE)]
+    assert all(one.shape == volumes.shape for one in worse)
+    near, far = (np.abs(one.astype(float) - volumes).mean() for one in worse)
+    assert near < far
+    if name in ("ghosting", "bias field", "rotation", "contrast"):  # within a plane
+        plane = rule(slices, MOST_SEVERE, seed=3)
+        assert np.array_equal(worse[1][:, :, 5], plane)

@@ -64,3 +64,16 @@ def test_many_slices_are_measured_as_one_is(number) -> None:
     )
     whole = brightness_of_patches(images, (4, 4))
     assert whole[-1] == pytest.approx(brightness_of_patches(images[-1:], (4, 4))[0])
+
+
+def test_patches_of_volumes_are_numbered_plane_by_plane_row_by_row() -> None:
+    volumes = np.zeros((3, 1, 32, 48, 16), np.uint8)
+    volumes[:, :, 16:, 32:, :] = 200  # the second plane's third row
+    volumes[1, :, :16, :16, :4] = 90
+    bright = brightness_of_patches(volumes, (16, 16, 16))
+    expected = torch.nn.functional.avg_pool3d(
+        torch.from_numpy(volumes / 255.0), 16
+    ).flatten(1)
+    np.testing.assert_allclose(bright, expected, atol=1e-6)
+    assert find_foreground(volumes[::2], (16, 16, 16)) == (5,)
+    assert fits_foreground(volumes, (16, 16, 16), (5,)).tolist() == [True, False, True]

@@ -58,3 +58,16 @@ def test_an_empty_slice_has_no_head():
     corner = np.zeros((100, 100))
     corner[:5, :5] = 200  # far from the center
     assert not head_of(corner).any()
+
+
+def test_the_head_of_a_volume_is_one_piece_with_its_holes():
+    away = np.sqrt(sum((axis - 36.0) ** 2 for axis in np.indices((72, 72, 72))))
+    volume = np.where(away < 24, 180, 0).astype(np.uint8)
+    volume[away < 8] = 0  # ventricles
+    volume[:4] = 250  # a marking along the edge
+    head, truth = head_of(volume), away < 24
+    assert 2 * (head & truth).sum() / (head.sum() + truth.sum()) > 0.9
+    assert head[36, 36, 36]
+    erased = erase(volume[None, None])
+    assert erased[0, 0, 36, 36, 36] == FILL
+    assert (erased[0, 0, :2] == 250).all()
