@@ -57,6 +57,15 @@ def test_shrinking_averages_whole_blocks(shape, expected):
     assert small[1, 0, 1] == pytest.approx(images[1, :block, block : 2 * block].mean())
 
 
+def test_volumes_are_shrunk_along_all_axes():
+    volumes = np.random.default_rng(0).random((2, 109, 96, 20))
+    small = floors.shrink(volumes)
+    assert small.shape == (2, 36, 32, 6)
+    np.testing.assert_allclose(small[1, 2, 3, 4], volumes[1, 6:9, 9:12, 12:15].mean())
+    told = floors.nearest_neighbor(volumes, np.array([0, 1]), volumes, num_classes=2)
+    assert told.tolist() == [[1, 0], [0, 1]]
+
+
 def test_a_strip_thinner_than_a_block_still_has_a_pixel():
     assert floors.shrink(np.ones((1, 520, 3))).shape == (1, 52, 1)
 

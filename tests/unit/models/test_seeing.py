@@ -80,6 +80,25 @@ def test_what_it_does_not_read_changes_nothing(network) -> None:
     assert not torch.allclose(network(images), network(other))
 
 
+def test_of_a_volume_it_reads_the_cubes_it_was_told() -> None:
+    torch.manual_seed(0)
+    model = create_model(
+        "ViT-Ti/16", num_classes=3, image_size=(32, 48, 32), depth=2, embed_dim=24,
+        num_heads=2, mlp_dim=32,
+    ).eval()  # fmt: skip
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    volumes = torch.randn(2, 1, 32, 48, 32)
+    seeing = model.seeing((0, 3, 7, 11))
+    tokens = model.embed(volumes)
+    torch.testing.assert_close(seeing.embed(volumes), tokens[:, [0, 1, 4, 8, 12]])
+    other = volumes.clone()
+    other[..., :16, :16, 16:] = 9.0  # cube 1: first plane and row, second column
+    torch.testing.assert_close(seeing(volumes), seeing(other), rtol=0, atol=0)
+    other[..., :16, 16:32, 16:] = 9.0  # cube 3
+    assert not torch.allclose(seeing(volumes), seeing(other))
+
+
 def test_the_twin_shares_its_weights_and_leaves_the_other_as_it_was(network) -> None:
     images = torch.randn(1, 1, 48, 48, dtype=torch.float64)
     before = network(images)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from einops import rearrange
 from torch import nn
 
 from vit_dementia.models.attention import Attention
@@ -97,6 +98,22 @@ def test_patches_are_read_row_by_row_and_multiplied_by_one_matrix(randomized) ->
     kernel = model.patch_embed.proj
     expected = kernel.weight.flatten(1) @ patch + kernel.bias
     torch.testing.assert_close(model.patch_embed(image)[0, 3], expected)
+
+
+def test_patches_of_a_volume_are_read_plane_by_plane_then_row_by_row(randomized):
+    sides = {"image_size": (32, 32, 48), "patch_size": (16, 16, 16)}
+    model = randomized(VisionTransformer(replace(TINY, **sides))).double()
+    volume = torch.randn(1, 1, 32, 32, 48, dtype=torch.float64)
+    patches = rearrange(
+        volume, "b c (d l) (h m) (w n) -> b (d h w) (c l m n)", l=16, m=16, n=16
+    )
+    kernel = model.patch_embed.proj
+    by_matrix = patches @ kernel.weight.flatten(1).T + kernel.bias  # Eq. 1
+    torch.testing.assert_close(model.patch_embed(volume), by_matrix)
+    one = torch.zeros_like(volume)
+    one[..., 16:, :16, 32:] = 1  # second plane, first row, third column
+    changed = model.patch_embed(one) != model.patch_embed(torch.zeros_like(one))
+    assert changed.any(dim=2)[0].nonzero().flatten().tolist() == [1 * 6 + 0 * 3 + 2]
 
 
 def test_attention_weights_are_those_of_the_forward_pass_and_rows_sum_to_one(
