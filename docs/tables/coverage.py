@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special, stats
 
 from vit_dementia.evaluation import abstention, calibration, intervals, weighted
+from vit_dementia.evaluation.crossed import Crossed, LeftOut
 from vit_dementia.evaluation.intervals import Interval, People
 from vit_dementia.evaluation.metrics import UndefinedScoreError
 
@@ -27,6 +28,8 @@ EXTREME = [
     (10, 75, 0.90),
     (30, 30, 0.97),
 ]
+
+CROSSED = [(40, 0.9), (100, 0.9), (100, 0.8)]  # participants, level
 
 
 def auroc_coverage(
@@ -138,6 +141,44 @@ def set_coverage(people: int, level: float, *, studies: int) -> dict[str, float]
     return {name: float(np.mean(shares)) for name, shares in held.items()}
 
 
+def crossed_coverage(people: int, level: float, *, studies: int) -> dict[str, float]:
+    """Return how often sets of five models together (CV+) hold the truth of others.
+
+    Each fold keeps the best of 30 epochs by the loss on its validation participants (a
+    fifth of those who are not tested in it) and fits a temperature on them; everybody
+    calibrates the fold that left them out.
+    """
+    rng, held = np.random.default_rng(0), []
+    for _ in range(studies):
+        (label, seen), (new_label, new) = (_scans(rng, n) for n in (people, 200))
+        place = rng.permutation(people) % 5
+        left_out, asked = [], []
+        for fold in range(5):
+            skill = rng.normal(size=(30, 3, 3)) * 0.6 + 1.2 * np.eye(3)
+            chosen_by = place == (fold + 1) % 5
+            told = np.asarray(special.softmax(2 * seen @ skill, axis=2))
+            losses = [
+                weighted.log_losses(label[chosen_by], of_epoch[chosen_by]).mean()
+                for of_epoch in told
+            ]
+            best = int(np.argmin(losses))
+            heat = calibration.fit_temperature(label[chosen_by], told[best][chosen_by])
+            mended = calibration.with_temperature(told[best], heat)
+            tested = place == fold
+            strange = abstention.strangeness(label[tested], mended[tested])
+            left_out.append(LeftOut(fold, "", None, tuple(strange.tolist())))
+            asked.append(
+                calibration.with_temperature(
+                    np.asarray(special.softmax(2 * new @ skill[best], axis=1)), heat
+                )
+            )
+        crossed = Crossed.of("ABC", left_out, positive="BC", level=level)
+        sets = crossed.sets(np.stack(asked))
+        assert sets is not None
+        held.append(abstention.coverage(sets, new_label))
+    return {"CV+": float(np.mean(held))}
+
+
 def _scans(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     label = np.concatenate([np.arange(3), rng.integers(3, size=n - 3)])
     return label, rng.normal(size=(n, 3)) * 0.8 + np.eye(3)[label]
@@ -200,6 +241,14 @@ def main(studies: int) -> None:
         [
             (f"{n} | {level:.2f}", set_coverage(n, level, studies=studies))
             for n, level in [(20, 0.9), (40, 0.9), (60, 0.8)]
+        ],
+    )
+    print("\nPrediction sets of five models together\n")
+    _table(
+        ["participants", "level"],
+        [
+            (f"{n} | {level:.2f}", crossed_coverage(n, level, studies=studies))
+            for n, level in CROSSED
         ],
     )
 

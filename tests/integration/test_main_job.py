@@ -189,10 +189,58 @@ def test_cross_validation_scores_everybody_once_and_resumes_to_the_same(
         assert run.config.fold == number
         assert not set(fold["test"]) & set(fold["train"] + fold["val"])
 
+    scan = next((cohort_folder / CLASSES[1]).iterdir())
+    together = json.loads(command("predict", out, scan, "--json").stdout)
+    alone = [
+        json.loads(command("predict", out / "folds" / n, scan, "--json").stdout)
+        for n in "012"
+    ]
+    (told,) = together["results"]
+    for name, probability in told["probabilities"].items():
+        expected = [one["results"][0]["probabilities"][name] for one in alone]
+        assert probability == pytest.approx(sum(expected) / 3)
+    assert together["model"]["members"] == [one["model"]["sha256"] for one in alone]
+    assert together["model"]["calibration"]["sets"]["n_participants"] == 12
+    crossed = (out / "crossed.json").read_bytes()
+    assert b"sub-0" not in crossed
+    assert told["early"] in {"yes", "no", "not sure"}
+
     shutil.rmtree(out / "folds" / "2")
     shutil.rmtree(out / "evaluation")
+    (out / "crossed.json").unlink()
+    assert "--resume" in command("predict", out, scan, check=2).stderr
     again = json.loads(command("cross-validate", "--resume", out, "--json").stdout)
     assert again == whole
+    assert (out / "crossed.json").read_bytes() == crossed
+
+
+def test_each_fold_keeps_the_recipe_that_its_validation_part_prefers(
+    cohort_folder, command, tmp_path
+) -> None:
+    (tmp_path / "still.toml").write_text("[train]\nlearning_rate = 1e-9\nepochs = 1\n")
+    (tmp_path / "moving.toml").write_text("[data]\nimage_size = [48, 32]\n")
+    arguments = ["cross-validate", cohort_folder, *TINY, "--folds=2", "--out=cv"]
+    arguments += ["--recipes", "still.toml", "moving.toml", "--epochs=2"]
+    metrics = json.loads(command(*arguments, "--json").stdout)
+    assert metrics["choice"]["recipes"] == ["still", "moving"]
+    assert any("had no say" in note for note in metrics["notes"])
+    for fold, told in metrics["choice"]["by_fold"].items():
+        chosen = told["chosen"]
+        scores = {n: v["balanced_accuracy"] for n, v in told["validation"].items()}
+        assert scores[chosen] == max(scores.values())
+        run = RunFolder(tmp_path / "cv" / "folds" / fold)
+        assert run.config.train.epochs == 2  # flags go before recipes
+        size = (48, 32) if chosen == "moving" else None
+        assert run.config.data.image_size == size
+    scan = next((cohort_folder / CLASSES[1]).iterdir())
+    command("predict", "cv", scan)
+    shutil.rmtree(tmp_path / "cv" / "evaluation")
+    again = json.loads(command("cross-validate", "--resume", "cv", "--json").stdout)
+    assert again == metrics
+    wrong = ("cross-validate", cohort_folder, *TINY, "--recipes", "tiny")
+    assert "two or more" in command(*wrong, check=2).stderr
+    assert "--recipe" in command(*wrong, "--recipe=tiny", check=2).stderr
+    assert "rename one" in command(*wrong, "a/tiny.toml", "tiny", check=2).stderr
 
 
 def test_a_split_file_is_followed_and_a_foreign_one_refused(

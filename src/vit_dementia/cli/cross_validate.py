@@ -31,7 +31,10 @@ def cross_validate(
     config: Annotated[RunConfig, Parameter(name="*")] = RunConfig(),
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
     report: Annotated[ReportOptions, Parameter(name="*")] = ReportOptions(),
-    recipe: str | None = None,  # noqa: ARG001  # app.py reads it before the flags
+    recipe: str | None = None,  # app.py reads it before the flags
+    recipes: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
+    choices: Annotated[dict[str, RunConfig] | None, Parameter(parse=False)] = None,
+    pretrain: str | None = None,
     split: Path | None = None,
     positive: str | None = None,
     prevalence: float | None = None,
@@ -50,6 +53,11 @@ def cross_validate(
         folds: how many, if no split file is given.
         repeats: how often all folds are drawn anew, if no split file is given.
         recipe: name or TOML file of settings that lie between defaults and flags.
+        recipes: several of them: each fold keeps the one that its validation part
+            prefers.
+        choices: what app.py makes of the recipes and the flags.
+        pretrain: recipe, such as mae, by which each fold first pre-trains, without
+            labels, on its own training participants.
         split: split file with the folds, read and verified.
         positive: classes to tell from the others: A,B [default: all but the first].
         prevalence: share of people with the condition in use, for PPV and NPV.
@@ -61,9 +69,13 @@ def cross_validate(
     """
     from vit_dementia.data.splits import Split
     from vit_dementia.workflows import cross_validate as workflow
+    from vit_dementia.workflows.pretrain import pretraining_of, read_pretraining
 
     if data is None and resume is None:
         raise ConfigError("cross-validate: found no DATA; needs a folder or table")
+    if recipes and (recipe or resume):
+        other = "--recipe" if recipe else "--resume, which goes on with its own recipes"
+        raise ConfigError(f"cross-validate: found --recipes and {other}; name one")
     scans = None if data is None else read_cohort(data, cohort)
     watch = watch_for_people()
     if resume is not None:
@@ -84,6 +96,10 @@ def cross_validate(
             scans,
             config,
             out=new_folder(out, "cross-validate"),
+            choices=choices,
+            pretraining=None
+            if pretrain is None
+            else pretraining_of(config, read_pretraining(pretrain)),
             folds=folds,
             repeats=repeats,
             split=None if split is None else Split.read(split, scans),

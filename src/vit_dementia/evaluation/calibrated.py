@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.abstention import (
@@ -175,19 +175,13 @@ class Calibration:
         has_sets = self.sets is not None and self.sets.threshold is not None
         if not self.lines and not has_sets:
             return [None] * len(probability)
-        columns = [name in self.positive for name in self.classes]
-        line = self.lines.get("balanced", THRESHOLD)
-        above = probability[:, columns].sum(axis=1) > line
-        sure = np.ones(len(probability), bool)
+        columns = np.array([name in self.positive for name in self.classes])
+        kept = None
         if self.sets is not None and self.sets.threshold is not None:
             kept = prediction_sets(probability, self.sets.threshold)
-            yes = kept[:, columns].any(axis=1)
-            no = kept[:, np.logical_not(columns)].any(axis=1)
-            sure = (yes != no) & (above == yes)
-        return [
-            (YES if one else NO) if certain else NOT_SURE
-            for one, certain in zip(above, sure, strict=True)
-        ]
+        return decided(
+            probability, columns, self.lines.get("balanced", THRESHOLD), kept
+        )
 
     def to_dict(self, *, model: str) -> dict[str, Any]:
         """Return the content of ``calibration.json``."""
@@ -224,3 +218,35 @@ class Calibration:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as cause:
             raise CheckpointError(f"{where}: is damaged ({cause})") from cause
+
+
+def decided(
+    probability: Float[np.ndarray, "n k"],
+    is_positive: Bool[np.ndarray, " k"],
+    line: float,
+    kept: Bool[np.ndarray, "n k"] | None,
+) -> list[str | None]:
+    """Say "yes", "no" or "not sure" to the positive classes.
+
+    "Not sure" where the set keeps classes of both sides, or none, or where line and set
+    contradict each other.
+
+    Args:
+        probability: mended.
+        is_positive: which classes are a "yes".
+        line: "yes" above it.
+        kept: the classes that cannot be ruled out; None: only the line speaks.
+
+    >>> told, yes = np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([False, True])
+    >>> decided(told, yes, 0.5, np.array([[True, False], [True, True]]))
+    ['no', 'not sure']
+    """
+    above = probability[:, is_positive].sum(axis=1) > line
+    sure = np.ones(len(probability), bool)
+    if kept is not None:
+        yes, no = kept[:, is_positive].any(axis=1), kept[:, ~is_positive].any(axis=1)
+        sure = (yes != no) & (above == yes)
+    return [
+        (YES if one else NO) if certain else NOT_SURE
+        for one, certain in zip(above, sure, strict=True)
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from vit_dementia import DISCLAIMER
-from vit_dementia.data.images import read_slice
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.errors import ScanError
 from vit_dementia.evaluation.calibrated import NOT_SURE
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.compute import Device, Precision, make_fabric
+from vit_dementia.inference.folds import SavedFolds, read_models
 from vit_dementia.inference.forward import BATCH_SIZE, softmax
-from vit_dementia.inference.model_folder import SavedModel, read_model_folder
+from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.reader import MISFIT, Reader
+from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.progress import Quiet, Watch
 
 FORMAT_VERSION = 1
@@ -30,12 +31,15 @@ class Answer:
     """What the model says of some scans, and why others were refused.
 
     Attributes:
+        predictions: the mean of what all members of the model say.
+        told: what each of them says of the same scans.
         misfits: answered scans that show something where the model does not look; their
             answers, and those for whoever is on them, are abstentions.
     """
 
-    model: SavedModel
+    model: SavedModel | SavedFolds
     predictions: Predictions
+    told: tuple[Predictions, ...]
     refused: dict[str, str]
     misfits: frozenset[str] = frozenset()
 
@@ -66,6 +70,7 @@ class Answer:
             "format": FORMAT_VERSION,
             "model": {
                 "sha256": self.model.sha256,
+                "members": [member.sha256 for member in self.model.members],
                 "classes": list(self.model.classes),
                 "allow_leakage": self.model.facts.get("allow_leakage", ""),
                 "calibration": self.model.calibration.to_dict(model=self.model.sha256),
@@ -86,15 +91,10 @@ class Answer:
         if people is not None:
             people.write(folder / "predictions_participants.tsv")
 
-    def _known(self) -> Predictions:
-        """Return the rows whose participant is known."""
-        table = self.predictions.table
-        return self.predictions.where((table.participant_id != UNKNOWN).to_numpy())
-
     @cached_property
     def _pooled(self) -> Predictions | None:
         """Pool the scans whose participant is known by mean probability."""
-        known = self._known()
+        known = _of_known(self.predictions)
         if not len(known.table):
             return None
         people = known.by_participant()
@@ -106,7 +106,7 @@ class Answer:
     def _early(self) -> dict[str, str | None]:
         """Say for each path yes, no, not sure or nothing: of all its person's scans."""
         table = self.predictions.table
-        alone = self.model.calibration.answers(self.predictions.probabilities)
+        alone = self.model.answers(np.stack([one.probabilities for one in self.told]))
         early = dict(zip(table.path, alone, strict=True))
         early |= dict.fromkeys(self.misfits, NOT_SURE)
         if self._pooled is not None:
@@ -121,7 +121,8 @@ class Answer:
         """Say yes, no or not sure of each participant; not sure if a scan misfits."""
         table = self.predictions.table
         odd = set(table.participant_id[table.path.isin(self.misfits)])
-        answers = self.model.calibration.answers(people.probabilities)
+        pooled = [_of_known(one).by_participant() for one in self.told]
+        answers = self.model.answers(np.stack([one.probabilities for one in pooled]))
         return [
             NOT_SURE if who in odd else answer
             for who, answer in zip(people.table.participant_id, answers, strict=True)
@@ -145,6 +146,11 @@ class Answer:
                 self._pooled.table.to_dict("records"), early, strict=True
             )
         ]
+
+
+def _of_known(told: Predictions) -> Predictions:
+    """Return the rows whose participant is known."""
+    return told.where((told.table.participant_id != UNKNOWN).to_numpy())
 
 
 def _result(
@@ -183,25 +189,25 @@ class Predictor:
 
     def __init__(
         self,
-        model: SavedModel,
+        model: SavedModel | SavedFolds,
         *,
         device: Device = "auto",
         precision: Precision = "auto",
     ) -> None:
         self.model = model
         self.fabric = make_fabric(device, precision)
-        self.reader = Reader(model, self.fabric)
+        self.readers = [Reader(member, self.fabric) for member in model.members]
 
     @classmethod
     def load(
         cls, path: str | Path, *, device: Device = "auto", precision: Precision = "auto"
     ) -> Predictor:
-        """Open a model folder, or the one of a run.
+        """Open a model folder, the one of a run, or all models of a cross-validation.
 
         Raises:
             CheckpointError: if a piece is missing, damaged or of another format.
         """
-        return cls(read_model_folder(Path(path)), device=device, precision=precision)
+        return cls(read_models(Path(path)), device=device, precision=precision)
 
     def __call__(
         self,
@@ -219,7 +225,7 @@ class Predictor:
         """
         names = [str(path) for path in paths]
         answered: list[str] = []
-        logits: list[np.ndarray] = []
+        logits: list[list[np.ndarray]] = [[] for _ in self.readers]
         misfits: set[str] = set()
         refused: dict[str, str] = {}
         with (watch or Quiet()).count("predicting", len(names)) as bar:
@@ -231,27 +237,54 @@ class Predictor:
                         images.append(self._prepared(Path(name)))
                         readable.append(name)
                     except ScanError as error:
-                        refused[name] = str(error)
+                        shown = name.encode("utf-8", "backslashreplace").decode()
+                        refused[shown] = str(error)
                 if images:
-                    read = self.reader(np.stack(images), np.arange(len(images)))
-                    logits.append(read.logits)
+                    self._ask(images, readable, logits, misfits)
                     answered += readable
-                    misfits.update(np.array(readable)[~read.fits].tolist())
                 bar.advance(len(chosen))
-        classes = self.model.classes
-        stacked = np.concatenate([*logits, np.empty((0, len(classes)), np.float32)])
-        told = who or {}
-        identities = [told.get(name) or identify(_near(name)) for name in answered]
-        predictions = Predictions.from_arrays(
-            classes,
-            participant_ids=[one.participant_id for one in identities],
-            session_ids=[one.session_id for one in identities],
-            paths=answered,
-            labels=[UNKNOWN] * len(answered),
-            probabilities=self.model.calibration.scaling(softmax(stacked)),
-        )
-        return Answer(self.model, predictions, refused, frozenset(misfits))
+        none = np.empty((0, len(self.model.classes)), np.float32)
+        each = [
+            member.calibration.scaling(softmax(np.concatenate([*said, none])))
+            for member, said in zip(self.model.members, logits, strict=True)
+        ]
+        known = who or {}
+        identities = [known.get(name) or identify(_near(name)) for name in answered]
+        told = [
+            Predictions.from_arrays(
+                self.model.classes,
+                participant_ids=[one.participant_id for one in identities],
+                session_ids=[one.session_id for one in identities],
+                paths=answered,
+                labels=[UNKNOWN] * len(answered),
+                probabilities=probabilities,
+            )
+            for probabilities in (np.mean(each, axis=0), *each)
+        ]
+        return Answer(self.model, told[0], tuple(told[1:]), refused, frozenset(misfits))
 
-    def _prepared(self, path: Path) -> np.ndarray:
-        preprocessing = self.model.preprocessing
-        return preprocessing(read_slice(path, channels=preprocessing.channels))
+    def _ask(
+        self,
+        images: Sequence[Mapping[object, np.ndarray]],
+        names: Sequence[str],
+        logits: Sequence[list[np.ndarray]],
+        misfits: set[str],
+    ) -> None:
+        """Let every member read some scans, each prepared as it was trained on them."""
+        for reader, said in zip(self.readers, logits, strict=True):
+            way = _stored(reader.model.preprocessing)
+            read = reader(np.stack([one[way] for one in images]), np.arange(len(names)))
+            said.append(read.logits)
+            misfits.update(np.array(names)[~read.fits].tolist())
+
+    def _prepared(self, path: Path) -> dict[object, np.ndarray]:
+        """Return the scan in every way that a member wants it."""
+        return {
+            way: way.read(path)
+            for way in {_stored(one.preprocessing) for one in self.model.members}
+        }
+
+
+def _stored(preprocessing: Preprocessing) -> Preprocessing:
+    """Return what makes the stored picture: mean and deviation are applied later."""
+    return replace(preprocessing, mean=0.0, std=1.0)

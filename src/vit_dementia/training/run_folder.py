@@ -10,6 +10,7 @@ import os
 import platform
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -35,9 +36,22 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, config: RunConfig, cohort: Cohort, split: Split
+        cls,
+        path: Path,
+        config: RunConfig,
+        cohort: Cohort,
+        split: Split,
+        *,
+        beside: Mapping[str, str] | None = None,
     ) -> RunFolder:
         """Make the folder of a new run.
+
+        Args:
+            path: a new folder.
+            config: all settings.
+            cohort: every scan there is.
+            split: who trains, chooses and tests.
+            beside: texts of more files, by their names in the folder.
 
         Raises:
             DataError: if there is something at ``path`` already.
@@ -51,6 +65,8 @@ class RunFolder:
             cohort.write(aside / "cohort.tsv")
             split.write(aside / "split.json")
             write_json(aside / "environment.json", environment())
+            for name, text in (beside or {}).items():
+                write_text(aside / name, text)
             if path.exists():
                 path.rmdir()  # empty, or refuse_taken would have raised
             aside.replace(path)

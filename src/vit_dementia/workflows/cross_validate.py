@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
+from vit_dementia import recipes
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split, k_folds
+from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import LEVEL
-from vit_dementia.evaluation.lines import Line
-from vit_dementia.evaluation.permuted import Relearned
-from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.compute import described
+from vit_dementia.inference.folds import write_crossed
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training import run as training
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.choice import (
+    as_texts,
+    choices_of,
+    choose,
+    refuse_unfit,
+    told_of,
+)
 from vit_dementia.workflows.evaluate import keep_sets, write_evaluation
 from vit_dementia.workflows.guard import guarded
+from vit_dementia.workflows.pooling import crossed, fold_of, pooled
+from vit_dementia.workflows.pretrain import RECIPE as PRETRAINING
+from vit_dementia.workflows.pretrain import pretrained, pretraining_in
 from vit_dementia.workflows.report.options import ReportOptions
 from vit_dementia.workflows.report.study import OUT_OF_FOLD, study_of
 from vit_dementia.workflows.scoring import Scored, read_run, score_part
@@ -32,6 +39,8 @@ def cross_validate(
     config: RunConfig | None = None,
     *,
     out: Path,
+    choices: Mapping[str, RunConfig] | None = None,
+    pretraining: RunConfig | None = None,
     folds: int = 5,
     repeats: int = 1,
     split: Split | None = None,
@@ -53,6 +62,10 @@ def cross_validate(
         cohort: every scan there is.
         config: settings of every fold; ``fold`` is set for each.
         out: a new folder.
+        choices: instead of ``config``: settings by the name of their recipe, of which
+            every fold keeps what its own validation part prefers.
+        pretraining: how to pre-train, without labels, on the training participants of
+            each fold, as ``pretraining_of`` gives it.
         folds: how many, if no split is given.
         repeats: how often all folds are drawn anew, if no split is given.
         split: the folds; made (and saved) if left out.
@@ -66,13 +79,23 @@ def cross_validate(
     Raises:
         VitDementiaError: as ``training.run.train``.
     """
-    config = config or RunConfig()
+    choices = choices or {}
+    if choices and pretraining:
+        raise ConfigError(
+            "cross-validate: found --pretrain beside --recipes; needs one recipe"
+        )
+    config = next(iter(choices.values()), config or RunConfig())
     RunFolder.refuse_taken(out)
     split = split or k_folds(
         cohort, folds=folds, val=config.data.val, seed=config.seed, repeats=repeats
     )
+    if choices:
+        refuse_unfit(choices, split)
     split = guarded(cohort, split, config, every_fold=True, cache=cache, watch=watch)
-    whole = RunFolder.create(out, config, cohort, split)
+    beside = as_texts(choices)
+    if pretraining is not None:
+        beside |= {PRETRAINING: recipes.to_toml(pretraining)}
+    whole = RunFolder.create(out, config, cohort, split, beside=beside)
     return _run_folds(
         whole,
         cohort,
@@ -144,7 +167,7 @@ def _run_folds(
     options: ReportOptions | None,
     watch: Watch,
 ) -> Path:
-    draws = draws_of(split)
+    draws, choices = draws_of(split), choices_of(whole.path)
     parts = [
         [
             _fold(
@@ -152,6 +175,7 @@ def _run_folds(
                 cohort,
                 split,
                 fold,
+                choices=choices,
                 positive=positive,
                 level=level,
                 cache=cache,
@@ -169,7 +193,7 @@ def _run_folds(
         name = OUT_OF_FOLD + (f"-{number + 1}" if number else "")
         folder = write_evaluation(
             whole.evaluation(name),
-            _pooled(scored),
+            pooled(scored),
             positive=positive,
             prevalence=prevalence,
             level=level,
@@ -183,9 +207,12 @@ def _run_folds(
             ),
             scans=cohort.root if options and options.show_scans else None,
             seed=whole.config.seed,
-            fold_of=_fold_of(scored),
+            fold_of=fold_of(scored),
+            choice=told_of(whole.path, draws[number]) if choices else None,
         )
         written.insert(0, folder)
+    scored = dict(zip(draws[0], parts[0], strict=True))
+    write_crossed(whole.path, crossed(scored, positive=positive, level=level))
     return written[0]
 
 
@@ -195,6 +222,7 @@ def _fold(
     split: Split,
     fold: int,
     *,
+    choices: Mapping[str, RunConfig],
     positive: Sequence[str] | None,
     level: float,
     cache: Path | None,
@@ -203,82 +231,38 @@ def _fold(
     """Train one fold, or take up its run, and score its test part."""
     watch.say(f"fold {fold + 1} of {len(split.folds)}")
     path = whole.path / "folds" / str(fold)
-    if path.exists():
-        run = training.resume(path, cohort=cohort, cache=cache, watch=watch)
-    else:
-        run = training.train(
+    pretraining = pretraining_in(whole.path)
+
+    def trained(config: RunConfig, out: Path) -> RunFolder:
+        if out.exists():
+            return training.resume(out, cohort=cohort, cache=cache, watch=watch)
+        config = replace(config, fold=fold)
+        if pretraining is not None:
+            config = pretrained(
+                whole.path,
+                config,
+                pretraining,
+                cohort=cohort,
+                split=split,
+                cache=cache,
+                watch=watch,
+            )
+        return training.train(
             cohort,
-            replace(whole.config, fold=fold),
-            out=path,
+            config,
+            out=out,
             split=split,
             cache=cache,
             watch=watch,
         )
+
+    if choices and not path.exists():
+        run = choose(whole.path, fold, choices, trained)
+    else:
+        run = trained(whole.config, path)
     reading = read_run(
         run, data=cohort, device=whole.config.device, cache=cache, watch=watch
     )
     scored = score_part(reading, "test", positive=positive, seed=whole.config.seed)
     keep_sets(run, scored, level=level)
     return scored
-
-
-def _fold_of(parts: Mapping[int, Scored]) -> dict[str, int]:
-    """Say in which fold each participant, and each scan, was scored."""
-    return {
-        str(name): fold
-        for fold, part in parts.items()
-        for column in ("path", "participant_id")
-        for name in part.predictions.table[column]
-    }
-
-
-def _pooled(parts: Mapping[int, Scored]) -> Scored:
-    """Put the test parts of some folds in one table."""
-
-    def together(predictions: Sequence[Predictions]) -> Predictions:
-        tables = [part.table for part in predictions]
-        return Predictions(predictions[0].classes, pd.concat(tables, ignore_index=True))
-
-    every = list(parts.values())
-    floors = set.intersection(*(set(part.floors) for part in every))
-    again = set.intersection(*(set(part.relearned) for part in every))
-    lines = set.intersection(*(set(part.lines) for part in every))
-    return replace(
-        every[0],
-        predictions=together([part.predictions for part in every]),
-        floors={
-            name: together([part.floors[name] for part in every])
-            for name in every[0].floors
-            if name in floors
-        },
-        relearned={
-            name: Relearned.together([part.relearned[name] for part in every])
-            for name in every[0].relearned
-            if name in again
-        },
-        lines={
-            name: _line_of_folds(name, parts)
-            for name in every[0].lines
-            if name in lines
-        },
-        said={
-            "said": _said([part.calibration.scaling.method for part in every]),
-            "by_fold": {str(fold): part.said for fold, part in parts.items()},
-        },
-    )
-
-
-def _line_of_folds(name: str, parts: Mapping[int, Scored]) -> Line:
-    thresholds = {str(fold): part.lines[name].threshold for fold, part in parts.items()}
-    alone = {n: value for n, value in thresholds.items() if isinstance(value, float)}
-    return Line(alone, "the validation participants of each fold")
-
-
-def _said(methods: Sequence[str]) -> str:
-    """Say how the folds' probabilities were mended.
-
-    >>> _said(["none", "temperature", "temperature"])
-    'scaled in each fold on its own validation participants (2 temperature, 1 none)'
-    """
-    counted = ", ".join(f"{n} {name}" for name, n in Counter(methods).most_common())
-    return f"scaled in each fold on its own validation participants ({counted})"

@@ -16,6 +16,7 @@ from vit_dementia.inference.model_folder import write_calibration
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.choice import sentence
 from vit_dementia.workflows.floors import file_name
 from vit_dementia.workflows.report.options import ReportOptions
 from vit_dementia.workflows.report.study import study_of
@@ -122,6 +123,7 @@ def write_evaluation(
     seed: int,
     scans: Path | None = None,
     fold_of: Mapping[str, object] | None = None,
+    choice: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> Path:
     """Write the tables, metrics and report of one scored part; return the folder.
@@ -139,6 +141,7 @@ def write_evaluation(
         seed: of the resampling.
         scans: folder of the scans, if small pictures of some may be shown.
         fold_of: the fold in which each participant, and each scan, was scored.
+        choice: which recipe each fold kept; see ``choice.told_of``.
         notes: what else a reader must know.
     """
     predictions = scored.predictions
@@ -166,11 +169,12 @@ def write_evaluation(
         train_accuracy=_accuracy_of_kept(history, scored.facts),
         seed=seed,
     )
-    metrics["notes"] += notes
+    metrics["notes"] += notes if choice is None else [sentence(choice), *notes]
     others = [read_json(other / "metrics.json") for other in repeats]
     metrics |= {
         "repeats": over_repeats([metrics, *others]) if others else None,
         "robustness": robustness,
+        "choice": choice,
     }
     if robustness is not None:
         write_robustness(folder, robustness)
