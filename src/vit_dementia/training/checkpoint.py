@@ -56,32 +56,57 @@ def save(
         digest = sha256_of(aside)
     manifest = {"format": FORMAT_VERSION, "sha256": digest, **asdict(progress)}
     write_json(path.with_suffix(".json"), manifest)
-    for old in _newest_first(folder)[KEPT:]:
-        old.unlink()
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    _tidy(folder)
 
 
-def load_newest(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> Progress | None:
-    """Load the newest intact checkpoint; return its progress, or None if there is none.
+@dataclass(frozen=True)
+class Saved:
+    """An intact checkpoint."""
+
+    tensors: Path
+    progress: Progress
+
+
+def newest(folder: Path) -> Saved | None:
+    """Return the newest intact checkpoint; None if none was ever written.
 
     Raises:
-        CheckpointError: if it is of another format or of another model.
+        CheckpointError: if it is of another format, or all there are, are damaged.
     """
-    for manifest_file in _newest_first(folder):
-        manifest = read_json(manifest_file, CheckpointError)
-        if manifest.get("format") != FORMAT_VERSION:
+    manifests = _newest_first(folder)
+    for manifest_file in manifests:
+        tensors = manifest_file.with_suffix(".safetensors")
+        try:
+            manifest = read_json(manifest_file, CheckpointError)
+            progress = Progress(manifest["step"], manifest["epochs"], manifest["facts"])
+            found, digest = manifest["format"], manifest["sha256"]
+        except (CheckpointError, KeyError, TypeError):
+            log.warning("%s: is damaged; the one before it is used", manifest_file.name)
+            continue
+        if found != FORMAT_VERSION:
             raise CheckpointError(
-                f"{manifest_file}: found checkpoint format {manifest.get('format')}; "
+                f"{manifest_file}: found checkpoint format {found}; "
                 f"needs {FORMAT_VERSION}"
             )
-        tensors_file = manifest_file.with_suffix(".safetensors")
-        if tensors_file.exists() and sha256_of(tensors_file) == manifest["sha256"]:
-            _load(tensors_file, model, optimizer)
-            return Progress(manifest["step"], manifest["epochs"], manifest["facts"])
-        log.warning("%s: is damaged; the one before it is used", tensors_file.name)
+        if tensors.exists() and sha256_of(tensors) == digest:
+            return Saved(tensors, progress)
+        log.warning("%s: is damaged; the one before it is used", tensors.name)
+    if manifests:
+        raise CheckpointError(
+            f"{folder}: found {len(manifests)} checkpoints, all damaged; needs an "
+            "intact one to go on; remove them to begin the run anew"
+        )
     return None
+
+
+def load(saved: Saved, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Load a checkpoint; return the place in the run.
+
+    Raises:
+        CheckpointError: if it is of another model.
+    """
+    _load(saved.tensors, model, optimizer)
+    return saved.progress
 
 
 def add_fact(folder: Path, name: str, change: Callable[[Any], Any]) -> Any:
@@ -99,6 +124,14 @@ def add_fact(folder: Path, name: str, change: Callable[[Any], Any]) -> Any:
         manifest["facts"][name] = changed
         write_json(manifest_file, manifest)
     return changed
+
+
+def _tidy(folder: Path) -> None:
+    """Remove all but the newest two, and what a killed process left half-written."""
+    kept = {manifest.stem for manifest in _newest_first(folder)[:KEPT]}
+    for file in [*folder.glob("step-*"), *folder.glob(".step-*.part")]:
+        if file.stem not in kept:
+            file.unlink()
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -22,6 +22,11 @@ def _trained(steps: int, *, width: int = 3) -> tuple[nn.Module, torch.optim.Opti
     return model, optimizer
 
 
+def _load_newest(folder, model, optimizer) -> Progress | None:
+    saved = checkpoint.newest(folder)
+    return None if saved is None else checkpoint.load(saved, model, optimizer)
+
+
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor:
     model(torch.ones(1, model.in_features)).sum().backward()
     optimizer.step()
@@ -37,7 +42,7 @@ def test_what_was_saved_goes_on_as_if_nothing_had_happened(tmp_path, kind) -> No
     checkpoint.save(tmp_path, model, optimizer, Progress(7, 2, {"best": {"epoch": 1}}))
     other, _ = _trained(0)
     again = kind(other.parameters(), lr=0.1, **settings)
-    progress = checkpoint.load_newest(tmp_path, other, again)
+    progress = _load_newest(tmp_path, other, again)
     assert progress == Progress(7, 2, {"best": {"epoch": 1}})
     for left, right in ((model, other),):
         left.zero_grad()
@@ -46,7 +51,7 @@ def test_what_was_saved_goes_on_as_if_nothing_had_happened(tmp_path, kind) -> No
 
 
 def test_an_empty_folder_holds_no_checkpoint(tmp_path) -> None:
-    assert checkpoint.load_newest(tmp_path, *_trained(0)) is None
+    assert _load_newest(tmp_path, *_trained(0)) is None
 
 
 def test_only_the_newest_two_are_kept(tmp_path) -> None:
@@ -58,7 +63,7 @@ def test_only_the_newest_two_are_kept(tmp_path) -> None:
     ]
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "lose"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "lose", "manifest"])
 def test_a_damaged_newest_one_is_told_and_the_one_before_it_used(
     tmp_path, caplog, damage
 ) -> None:
@@ -70,9 +75,11 @@ def test_a_damaged_newest_one_is_told_and_the_one_before_it_used(
     content[-1] ^= 1
     if damage == "lose":
         newest.unlink()
+    elif damage == "manifest":
+        newest.with_suffix(".json").write_text('{"format": 1, "st')
     else:
         newest.write_bytes(content if damage == "flip" else content[:-10])
-    progress = checkpoint.load_newest(tmp_path, *_trained(1))
+    progress = _load_newest(tmp_path, *_trained(1))
     assert progress is not None
     assert progress.step == 1
     assert "is damaged" in caplog.text
@@ -81,8 +88,28 @@ def test_a_damaged_newest_one_is_told_and_the_one_before_it_used(
 def test_one_of_another_model_or_format_is_refused(tmp_path) -> None:
     checkpoint.save(tmp_path, *_trained(1), Progress(1, 0, {}))
     with pytest.raises(CheckpointError, match="does not fit"):
-        checkpoint.load_newest(tmp_path, *_trained(1, width=5))
+        _load_newest(tmp_path, *_trained(1, width=5))
     manifest = next(tmp_path.glob("*.json"))
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 99}))
     with pytest.raises(CheckpointError, match="format 99"):
-        checkpoint.load_newest(tmp_path, *_trained(1))
+        _load_newest(tmp_path, *_trained(1))
+
+
+def test_damage_to_all_of_them_is_never_taken_for_a_beginning(tmp_path) -> None:
+    for step in (1, 2):
+        checkpoint.save(tmp_path, *_trained(1), Progress(step, 0, {}))
+    for file in tmp_path.glob("*.safetensors"):
+        file.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="2 checkpoints, all damaged"):
+        checkpoint.newest(tmp_path)
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_one(
+    tmp_path,
+) -> None:
+    (tmp_path / ".step-000000001.safetensors.0a1b2c3d.part").write_bytes(b"half")
+    (tmp_path / "step-000000001.safetensors").write_bytes(b"without a manifest")
+    checkpoint.save(tmp_path, *_trained(1), Progress(2, 0, {}))
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "step-000000002.json", "step-000000002.safetensors"
+    ]  # fmt: skip
