@@ -73,3 +73,18 @@ class DivergenceError(VitDementiaError):
 
 class CheckpointError(VitDementiaError):
     """A weight file lacks a piece, is of another format version or of other classes."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody stopped a run, whose place is saved; says how to go on.
+
+    Not an error: whoever catches those, to go on with something else, must not catch
+    this.
+
+    Attributes:
+        exit_code: 128 and the number of the signal, as shells have it.
+    """
+
+    def __init__(self, said: str, signal: int) -> None:
+        super().__init__(said)
+        self.exit_code = 128 + signal

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vit_dementia.progress import Bar, Watch
+from vit_dementia.launch import this_launch
+from vit_dementia.progress import Bar, Quiet, Watch
 
 _PLAIN_EVERY = 20.0  # seconds between two lines of a bar without a terminal
 
@@ -24,13 +25,17 @@ def escaped(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Tell one line, or several if it holds line ends."""
+    """Tell one line, or several if it holds line ends; of many processes, one does."""
+    if this_launch().rank:
+        return
     for part in line.split("\n"):
         print(escaped(part), file=sys.stderr, flush=True)
 
 
 def watch_for_people() -> Watch:
     """Return what shows the progress of a command."""
+    if this_launch().rank:
+        return Quiet()
     return _RichWatch() if sys.stderr.isatty() else _PlainWatch()
 
 

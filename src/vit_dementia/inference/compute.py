@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from vit_dementia.errors import ConfigError
+from vit_dementia.launch import Launch, this_launch
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16", "fp32"]
+Strategy = Literal["auto", "ddp"]
+
+# A process may score or write for long while the others wait; who starts them (torchrun
+# or SLURM) sees by itself when one has died.
+_PATIENCE = timedelta(hours=6)
 
 
-def make_fabric(device: Device, precision: Precision) -> Fabric:
+def make_fabric(
+    device: Device, precision: Precision, *, strategy: Strategy | None = None
+) -> Fabric:
     """Return the engine for a device and a precision.
 
+    Args:
+        device: where to compute.
+        precision: of matrix products.
+        strategy: how the processes of a training work together: ``auto`` as they were
+            started, ``ddp`` each on its share of a batch. None: this process by itself,
+            whoever else was started.
+
     Raises:
-        ConfigError: if the device is not on this machine.
+        ConfigError: if the device is not on this machine, or cannot be shared so.
     """
     if device == "auto":
         device = _best_device()
@@ -36,11 +56,36 @@ def make_fabric(device: Device, precision: Precision) -> Fabric:
         precision = "bf16" if computes_in_bf16(device) else "fp32"
     # Fabric logs hints about its own set-up that no user of ours can act on.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    return Fabric(
+    launch = Launch() if strategy is None else this_launch()
+    if launch.num_processes == 1 and strategy != "ddp":
+        chosen: str | DDPStrategy = "auto"
+    else:
+        _refuse_device(device, launch)
+        chosen = DDPStrategy(timeout=_PATIENCE)
+    fabric = Fabric(
         accelerator=device,
-        devices=1,
+        devices=launch.num_here,
+        num_nodes=launch.num_machines,
+        strategy=chosen,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
+    if strategy is not None:
+        fabric.launch()  # the processes meet here
+    return fabric
+
+
+def _refuse_device(device: Device, launch: Launch) -> None:
+    """Raise ConfigError if the processes cannot share the device."""
+    if device == "mps":
+        raise ConfigError(
+            "device: mps serves one process; start one, or give --device cpu"
+        )
+    num_gpus = torch.cuda.device_count()
+    if device == "cuda" and launch.num_here > num_gpus:
+        raise ConfigError(
+            f"device: found {launch.num_here} processes and {num_gpus} GPUs on this "
+            "machine; needs a GPU for each; start fewer (--nproc-per-node)"
+        )
 
 
 def _best_device() -> Device:
@@ -60,6 +105,26 @@ def computes_in_bf16(device: Device) -> bool:
         return False
     features = torch.cpu.get_capabilities()
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+@contextmanager
+def deterministic(*, asked: bool) -> Iterator[None]:
+    """Compute, if asked, by algorithms only that give the same numbers twice.
+
+    On a CPU all of ours do. On a GPU some add up in the order in which its cores are
+    done, and are faster for it.
+    """
+    if not asked:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    # Read when the first matrix product is made; cuBLAS refuses to be so without it.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=before)
 
 
 def described(fabric: Fabric) -> str:

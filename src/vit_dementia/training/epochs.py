@@ -14,16 +14,18 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from vit_dementia.config import RunConfig, TrainConfig
-from vit_dementia.errors import DivergenceError
+from vit_dementia.errors import DataError, DivergenceError, Interrupted
 from vit_dementia.progress import Watch
 from vit_dementia.training import checkpoint
 from vit_dementia.training.checkpoint import Progress
 from vit_dementia.training.course import Course
 from vit_dementia.training.goal import Goal
 from vit_dementia.training.history import EpochRecord, read_history, write_history
+from vit_dementia.training.interruption import Asked, Pace, stops_kept
 from vit_dementia.training.loop import Step, fit
 from vit_dementia.training.material import Material
 from vit_dementia.training.optimizer import learning_rate_at
+from vit_dementia.training.ranks import by_first
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.training.tally import READ_EVERY, Diverged, Tally
 from vit_dementia.training.tracking import Tracker
@@ -53,19 +55,19 @@ class Training:
 
         Raises:
             DivergenceError: if the loss is no number; the last good state is kept.
+            Interrupted: if a signal asked to stop; the place is saved.
         """
         self.watch.say(self.material.sentence())
         self.watch.say(self.material.leak.sentence())
         for attempt in count():
             try:
-                self._go_on(folder)
+                with stops_kept() as asked:
+                    self._go_on(folder, asked)
             except DivergenceError as error:
                 if attempt >= self.config.train.retries:
                     raise
                 self.watch.say(str(error))
-                slowed = checkpoint.add_fact(
-                    folder.checkpoints, "slowed", lambda old: (old or 0) + 1
-                )
+                slowed = by_first(self.fabric, lambda: _slow_down(folder))
                 self.watch.say(
                     "going on from the last good state with the learning rate times "
                     f"{SLOWER**slowed:g}"
@@ -73,42 +75,55 @@ class Training:
             else:
                 return
 
-    def _go_on(self, folder: RunFolder) -> None:
-        goal = self.goal
+    def _go_on(self, folder: RunFolder, asked: Asked) -> None:
+        goal, fabric, writes = self.goal, self.fabric, self.fabric.is_global_zero
         optimizer = goal.optimizer(self.config.train)
-        place = checkpoint.load_newest(folder.checkpoints, goal.model, optimizer)
-        if place is None:
-            place = Progress(step=0, epochs=0, facts={})
-            if self.config.train.retries:  # a state to go back to
+        scans = by_first(fabric, lambda: self.material.fingerprint)
+        saved = by_first(fabric, lambda: checkpoint.newest(folder.checkpoints))
+        if saved is None:
+            place = Progress(step=0, epochs=0, facts={"scans": scans})
+            if self.config.train.retries and writes:  # a state to go back to
                 checkpoint.save(folder.checkpoints, goal.model, optimizer, place)
-        facts = {"slowed": place.facts.get("slowed", 0)}
+        else:
+            if saved.progress.facts.get("scans", scans) != scans:
+                raise DataError(
+                    f"{folder.path}: the scans have changed since the run was stopped; "
+                    "needs the very same to go on; train on the new ones in a new run"
+                )
+            place = checkpoint.load(saved, goal.model, optimizer)
+        facts = {"slowed": place.facts.get("slowed", 0), "scans": scans}
         settings = replace(
             self.config.train,
             learning_rate=self.config.train.learning_rate * SLOWER ** facts["slowed"],
         )
-        wrapped, optimizer = self.fabric.setup(goal.feed.network, optimizer)
-        records = read_history(folder.path / "history.jsonl")[: place.epochs]
+        wrapped, optimizer = fabric.setup(goal.feed.network, optimizer)
+        records = []
+        if writes:
+            records = read_history(folder.path / "history.jsonl")[: place.epochs]
+        pace = Pace(fabric, self.config.train.checkpoint_minutes, asked)
         best = Best(**place.facts.get("best", {}))
         tally = Tally(**place.facts.get("tally", {}))
-        if not settings.epochs:
+        if not settings.epochs and writes:
             goal.keep(folder.path, best)
             write_history(folder.path, [])
-        with Tracker(folder.path, after=place.epochs) as tracker:
+        with Tracker(folder.path, after=place.epochs, writes=writes) as tracker:
             for epoch in range(place.epochs, settings.epochs):
                 if self._is_over(best, epoch):
                     break
                 facts["best"] = asdict(best)
                 place = Progress(place.step, epoch, facts)
                 tally = self._train_epoch(
-                    folder, wrapped, optimizer, settings, place=place, tally=tally
+                    folder, wrapped, optimizer, settings, pace, place=place, tally=tally
                 )
                 val = goal.score(wrapped, "val")
                 if best.is_beaten_by(val):
                     best = best.replaced_by(val, epoch=epoch + 1)
-                    goal.keep(folder.path, best)
+                    if writes:
+                        goal.keep(folder.path, best)
                 record = self._record(wrapped, settings, epoch, tally, val)
                 records.append(record)
-                write_history(folder.path, records)
+                if writes:
+                    write_history(folder.path, records)
                 tracker.add(record)
                 self.watch.say(record.sentence(settings.epochs))
                 place = Progress(
@@ -117,6 +132,7 @@ class Training:
                     facts | {"best": asdict(best)},
                 )
                 self._save(folder, optimizer, place)
+                self._stop_if_asked(pace, folder, place)
                 self.after_epoch(record)
                 tally = Tally()
         if best.epoch:
@@ -128,6 +144,7 @@ class Training:
         wrapped: nn.Module,
         optimizer: torch.optim.Optimizer,
         settings: TrainConfig,
+        pace: Pace,
         *,
         place: Progress,
         tally: Tally,
@@ -145,7 +162,7 @@ class Training:
             seed=self.config.seed,
         )
         read_every = 1 if self.fabric.device.type == "cpu" else READ_EVERY
-        saved = clock = time.monotonic()
+        clock = time.monotonic()
         unread: list[Step] = []
         num_slices = len(course.order(epoch))
         title = f"epoch {epoch + 1}/{settings.epochs}"
@@ -163,19 +180,20 @@ class Training:
                 bar.advance(
                     tally.num_slices - before, _note(tally, place.facts["best"])
                 )
-                is_due = now - saved > 60 * settings.checkpoint_minutes
                 # Not between the batches of one update: their gradient is not saved.
-                if is_due and step.batch.ends_update:
+                # Nor after the last of the epoch, which is saved with its score.
+                if step.batch.ends_update and not is_last and pace.look()[0]:
                     facts = place.facts | {"tally": asdict(tally)}
                     reached = Progress(step.batch.step + 1, epoch, facts)
                     self._save(folder, optimizer, reached)
-                    saved = time.monotonic()
+                    self._stop_if_asked(pace, folder, reached)
+                    pace.begin()
         return tally
 
     def _read(self, tally: Tally, steps: Sequence[Step], seconds: float) -> Tally:
         """Return the sums with more steps, if all of them are sound."""
         try:
-            return tally.plus(steps, seconds)
+            return tally.plus(steps, seconds, self.fabric)
         except Diverged as diverged:
             step = diverged.step.batch.step
             table = self.material.cohort.table
@@ -199,7 +217,17 @@ class Training:
                 "the last good state is kept: lower --learning-rate, or let "
                 "--train.retries 1 do so"
             )
-        checkpoint.save(folder.checkpoints, self.goal.model, optimizer, place)
+        if self.fabric.is_global_zero:
+            checkpoint.save(folder.checkpoints, self.goal.model, optimizer, place)
+
+    def _stop_if_asked(self, pace: Pace, folder: RunFolder, place: Progress) -> None:
+        number = pace.look()[1]
+        if number:
+            raise Interrupted(
+                f"stopped after step {place.step} of {self.course.num_steps}, which is "
+                f"saved; go on with: vit-dementia train --resume {folder.path}",
+                number,
+            )
 
     @cached_property
     def course(self) -> Course:
@@ -240,6 +268,14 @@ class Training:
             images_per_second=round(tally.num_slices / max(tally.seconds, 1e-9), 2),
             seconds=round(tally.seconds, 3),
         )
+
+
+def _slow_down(folder: RunFolder) -> int:
+    """Remember that the rate is lowered; return how many times it is by now."""
+    slowed: int = checkpoint.add_fact(
+        folder.checkpoints, "slowed", lambda old: (old or 0) + 1
+    )
+    return slowed
 
 
 def _note(tally: Tally, best: Mapping[str, Any]) -> str:

@@ -31,6 +31,7 @@ from vit_dementia.progress import Watch
 from vit_dementia.training.loop import Batch
 from vit_dementia.training.material import Material
 from vit_dementia.training.optimizer import learns_beyond_the_head
+from vit_dementia.training.ranks import shared_out
 
 
 @runtime_checkable
@@ -94,9 +95,13 @@ class SliceFeed:
         self, wrapped: nn.Module, rows: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "m k"]:
         """Return the logits of the slices as they are."""
-        material = self.material
-        return logits_of(
-            wrapped, material.images, rows, material.preprocessing, self.fabric
+        material, fabric = self.material, self.fabric
+        return shared_out(
+            fabric,
+            rows,
+            lambda own: logits_of(
+                wrapped, material.images, own, material.preprocessing, fabric
+            ),
         )
 
 

@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from torch import Tensor
 
 from vit_dementia.training.loop import Step
+from vit_dementia.training.ranks import summed
 
 READ_EVERY = 20  # steps on a GPU
 EXPLODED = 1e3  # nats a slice; guessing among k classes costs log k
@@ -31,18 +35,18 @@ class Tally:
         """Share of slices answered correctly; None where nothing is asked of them."""
         return None if self.num_correct is None else self.num_correct / self.num_slices
 
-    def plus(self, steps: Sequence[Step], seconds: float) -> Tally:
-        """Return the sums with more steps.
+    def plus(self, steps: Sequence[Step], seconds: float, fabric: Fabric) -> Tally:
+        """Return the sums with more steps, over the slices of all processes.
 
         Raises:
             Diverged: if the loss of one is no number or beyond all measure.
         """
         loss, num_correct, num_slices = self.loss, self.num_correct, self.num_slices
-        for step, (step_loss, step_correct) in zip(steps, _sums(steps), strict=True):
-            size = len(step.losses)
+        sums = summed(fabric, torch.stack([_sums(step) for step in steps])).tolist()
+        for step, (step_loss, step_correct, size) in zip(steps, sums, strict=True):
             if not step_loss / size < EXPLODED:  # so is what is not a number
                 raise Diverged(step, step_loss / size)
-            loss, num_slices = loss + step_loss, num_slices + size
+            loss, num_slices = loss + step_loss, num_slices + round(size)
             if step.is_correct is None or num_correct is None:
                 num_correct = None
             else:
@@ -50,16 +54,13 @@ class Tally:
         return Tally(loss, num_correct, num_slices, self.seconds + seconds)
 
 
-def _sums(steps: Sequence[Step]) -> list[list[float]]:
-    """Return the sums of each step: of the losses, and of the right answers."""
-    return torch.stack(
-        [
-            torch.stack([s.losses.sum(), s.losses.new_zeros(())])
-            if s.is_correct is None
-            else torch.stack([s.losses.sum(), s.is_correct.sum()])
-            for s in steps
-        ]
-    ).tolist()
+def _sums(step: Step) -> Float[Tensor, " 3"]:
+    """Return the sums of losses and right answers, and how many slices they are of."""
+    nothing = torch.zeros_like(step.losses)
+    is_correct = nothing if step.is_correct is None else step.is_correct
+    if not step.batch.share:  # a slice that another process has counted
+        return torch.stack([nothing, nothing, nothing]).sum(dim=1)
+    return torch.stack([step.losses, is_correct, nothing + 1]).sum(dim=1)
 
 
 class Diverged(Exception):  # noqa: N818  # a signal, made an error one level up

@@ -17,11 +17,12 @@ class Tracker:
     Args:
         folder: the run folder.
         after: finished epochs; curves of a stopped run that lie beyond are dropped.
+        writes: False for all processes but the first.
     """
 
-    def __init__(self, folder: Path, *, after: int) -> None:
+    def __init__(self, folder: Path, *, after: int, writes: bool = True) -> None:
         self._writer: Any = None
-        if find_spec("tensorboard") is not None:
+        if writes and find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import
 
             self._writer = SummaryWriter(folder / "tensorboard", purge_step=after + 1)

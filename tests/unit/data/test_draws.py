@@ -71,8 +71,24 @@ def test_seed_epoch_place_and_what_was_drawn_before_all_count() -> None:
         assert not any(torch.equal(one, other) for other in found[row + 1 :])
 
 
-def test_the_numbers_are_these_forever() -> None:
-    """A change would end every run that is resumed on other weights."""
+def _mixed_by_hand(state: int) -> int:
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        state = (state ^ state >> shift) * factor % 2**64
+    return state ^ state >> 31
+
+
+def test_the_numbers_are_these_forever_whole_numbers_by_hand_say() -> None:
+    """A change would give a resumed run other weights."""
     keys = keys_for(1, 2, places=[3])
-    assert keys.tolist() == [[0, 0]]
-    assert Draws(keys)._bits(3).tolist() == [[0, 0, 0]]
+    state = 0
+    for part in (1, 2, 3):
+        state = _mixed_by_hand((state + 0x9E3779B97F4A7C15 * (part + 1)) % 2**64)
+    high, low = divmod(state, 2**32)
+    assert keys.tolist() == [[high, low]] == [[668064478, 2581460644]]
+    expected = []
+    for count in range(3):
+        bits = (count * 0x9E3779B1 + high) % 2**32
+        bits = ((bits ^ bits >> 16) * 0x85EBCA6B + low) % 2**32
+        bits = (bits ^ bits >> 13) * 0xC2B2AE35 % 2**32
+        expected.append(bits ^ bits >> 16)
+    assert Draws(keys)._bits(3).tolist() == [expected]

@@ -1,0 +1,70 @@
+"""Several processes that do one training together; each of these is nothing for one.
+
+Every process runs the same lines, so that all come to the same waiting points. What
+must be done once, such as writing, is done by the process of rank 0.
+
+Shapes: ``m`` rows shared among the processes, ``k`` numbers of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from vit_dementia.errors import VitDementiaError
+
+T = TypeVar("T")
+
+
+def by_first(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Let rank 0 do the work; return its answer, or raise its error, everywhere."""
+    answer: T | VitDementiaError | None = None
+    if fabric.is_global_zero:
+        try:
+            answer = work()
+        except VitDementiaError as error:
+            if fabric.world_size == 1:
+                raise
+            answer = error
+    answer = fabric.broadcast(answer)
+    if isinstance(answer, VitDementiaError):
+        raise answer
+    return answer  # type: ignore[return-value]  # of rank 0's work
+
+
+def summed(fabric: Fabric, values: Tensor) -> Tensor:
+    """Return the sum over all processes."""
+    if fabric.world_size == 1:
+        return values
+    total = fabric.all_reduce(values, reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return total
+
+
+def shared_out(
+    fabric: Fabric,
+    rows: Int[np.ndarray, " m"],
+    work: Callable[[Int[np.ndarray, " n"]], Float[np.ndarray, "n k"]],
+) -> Float[np.ndarray, "m k"]:
+    """Return the work on all rows, each process doing its share of them.
+
+    Args:
+        fabric: the processes.
+        rows: in the order of the answer.
+        work: gives a line of numbers for each row it is given.
+    """
+    if fabric.world_size == 1:
+        return work(rows)
+    size = -(-len(rows) // fabric.world_size)
+    # As many for each, some done twice: nobody waits for one that has nothing to do.
+    padded = np.resize(rows, size * fabric.world_size)
+    share = padded[size * fabric.global_rank :][:size]
+    parts = fabric.all_gather(fabric.to_device(torch.from_numpy(work(share))))
+    assert isinstance(parts, Tensor)
+    return parts.flatten(0, 1)[: len(rows)].cpu().numpy()
