@@ -16,9 +16,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -123,19 +124,19 @@ def _sibling(path: Path, here: str, there: str) -> Path:
 
 
 @contextmanager
-def _unpacked(path: Path, limits: Limits) -> Iterator[BinaryIO]:
+def _unpacked(path: Path, limits: Limits) -> Iterator[BufferedIOBase]:
     """Open a file and, if its first bytes say so, the gzip stream inside."""
     with opened(path, most_bytes=limits.volume_bytes, needed=_NEEDED) as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if packed:
             with gzip.GzipFile(fileobj=file) as stream:
-                yield stream  # type: ignore[misc]  # reads like a file
+                yield stream
         else:
             yield file
 
 
-def _read_header(path: Path, stream: BinaryIO) -> tuple[Nifti1Header, bool]:
+def _read_header(path: Path, stream: BufferedIOBase) -> tuple[Nifti1Header, bool]:
     """Return the header and whether the voxels are in another file."""
     from nibabel.nifti1 import Nifti1Header as Header1
     from nibabel.nifti2 import Nifti2Header as Header2
@@ -149,7 +150,7 @@ def _read_header(path: Path, stream: BinaryIO) -> tuple[Nifti1Header, bool]:
             break
     if not version:
         raise ScanError(f"{path}: found other bytes than a NIfTI header begins with")
-    header_class = {1: Header1, 2: Header2}[version]
+    header_class: Any = {1: Header1, 2: Header2}[version]
     head += stream.read(header_class.sizeof_hdr - 4)
     if len(head) < header_class.sizeof_hdr:
         raise ScanError(f"{path}: cut off within its header")
@@ -209,13 +210,15 @@ def _offset(path: Path, header: Nifti1Header, *, least: int | None = None) -> in
     return int(told)
 
 
-def _pass_by(path: Path, stream: BinaryIO, count: int) -> None:
+def _pass_by(path: Path, stream: BufferedIOBase, count: int) -> None:
     """Read bytes of no use, such as a header's extensions, and forget them."""
     if len(stream.read(count)) < count:
         raise ScanError(f"{path}: cut off before its voxels")
 
 
-def _read_to_the_end(path: Path, stream: BinaryIO, size: int, limits: Limits) -> bytes:
+def _read_to_the_end(
+    path: Path, stream: BufferedIOBase, size: int, limits: Limits
+) -> bytes:
     """Return so many bytes; the rest, which may be little, is read for its checksum."""
     content = stream.read(size)
     if len(content) < size:

@@ -6,14 +6,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from vit_dementia.errors import ScanError
 
 
 @contextmanager
-def opened(path: Path, *, most_bytes: int, needed: str) -> Iterator[BinaryIO]:
+def opened(path: Path, *, most_bytes: int, needed: str) -> Iterator[BufferedReader]:
     """Open a regular file; a named pipe or device is refused and never waited for.
 
     Args:
@@ -24,6 +24,11 @@ def opened(path: Path, *, most_bytes: int, needed: str) -> Iterator[BinaryIO]:
     Raises:
         ScanError: if it is missing, empty, too large or no regular file.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise ScanError(f"{shown}: its name is not UTF-8; rename it") from error
     try:
         descriptor = os.open(
             path,

@@ -1,0 +1,141 @@
+"""Damaged, hostile and foreign NIfTI files are refused in one line, and cheaply."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from vit_dementia.data.volumes import read_volume
+from vit_dementia.errors import ScanError
+
+SHAPE = (9, 10, 11)
+AFFINE = np.diag([2.0, 2, 2, 1])
+GOOD = nib.Nifti1Image(np.arange(990, dtype=np.int16).reshape(SHAPE), AFFINE).to_bytes()
+PACKED = gzip.compress(GOOD, mtime=0)
+
+
+def with_field(at: int, dtype: str, *values: float) -> bytes:
+    """Return the good file with other numbers at one place of its header."""
+    content = bytearray(GOOD)
+    new = np.array(values, dtype).tobytes()
+    content[at : at + len(new)] = new
+    return bytes(content)
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    changed = bytearray(content)
+    changed[at] ^= 0x10
+    return bytes(changed)
+
+
+def image(voxels) -> bytes:
+    return nib.Nifti1Image(voxels, AFFINE).to_bytes()
+
+
+COLOR = np.zeros(SHAPE, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
+REFUSED = {
+    "empty": (b"", "empty"),
+    "header only": (GOOD[:348], "cut off"),
+    "cut within the header": (GOOD[:200], "cut off"),
+    "cut within the voxels": (GOOD[:-100], "cut off"),
+    "cut within gzip": (PACKED[:-200], "cut off"),
+    "gzip without its checksum": (PACKED[:-8], "cut off"),
+    "gzip with a wrong checksum": (flipped(PACKED, -6), "damaged"),
+    "gzip with a flipped byte": (flipped(PACKED, len(PACKED) // 2), "damaged|cut off"),
+    "not a volume": (b"<html>" + bytes(1000), "NIfTI"),
+    "wrong magic": (with_field(344, "S4", b"n+9"), "magic"),
+    "MGH": (b"\0\0\0\1" + bytes(2000), "NIfTI"),
+    "unknown type": (with_field(70, "<i2", 1234), "type 1234"),
+    "complex numbers": (image(np.zeros(SHAPE, np.complex64)), "complex64"),
+    "color": (image(COLOR), "color"),
+    "long doubles": (with_field(70, "<i2", 1536, 128), "type"),
+    "offset not a number": (with_field(108, "<f4", np.nan), "begin at byte"),
+    "offset far away": (with_field(108, "<f4", 2e9), "begin at byte"),
+    "offset within the header": (with_field(108, "<f4", 100), "begin at byte"),
+    "nine axes": (with_field(40, "<i2", 9), "9 axes"),
+    "a side of none": (with_field(42, "<i2", 0), "sides of 1"),
+    "a negative side": (with_field(42, "<i2", -56), "sides of 1"),
+    "four dimensions": (image(np.zeros((9, 10, 11, 3), "u1")), "one 3-D volume"),
+    "five dimensions": (image(np.zeros((9, 10, 11, 1, 2), "u1")), "one 3-D volume"),
+    "two dimensions": (image(np.zeros((9, 10), "u1")), "one 3-D volume"),
+    "one slice": (image(np.zeros((9, 10, 1), "u1")), "8 voxels"),
+    "two voxels a side": (image(np.zeros((2, 2, 2), "u1")), "8 voxels"),
+    "all not a number": (image(np.full(SHAPE, np.nan, "f4")), "finite"),
+    "slope without end": (with_field(112, "<f4", np.inf), "finite"),
+    "affine not a number": (with_field(280, "<f4", np.nan), "finite"),
+    "flat affine": (with_field(280, "<f4", 2, 0, 0, 0, 2, 0, 0, 0), "span|voxels of"),
+    "micrometres said to be millimetres": (with_field(123, "u1", 3), "found voxels of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_bad_file_is_refused_in_one_line_that_names_it(tmp_path, name) -> None:
+    content, said = REFUSED[name]
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(content)
+    with pytest.raises(ScanError, match=said) as refused:
+        read_volume(path)
+    (line,) = refused.value.faults
+    assert str(path) in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_header_that_claims_terabytes_costs_nothing(tmp_path, version) -> None:
+    kind = {1: nib.Nifti1Image, 2: nib.Nifti2Image}[version]
+    content = bytearray(kind(np.zeros(SHAPE, "f8"), AFFINE).to_bytes())
+    if version == 1:
+        content[42:48] = np.array([30_000] * 3, "<i2").tobytes()
+    else:
+        content[24:48] = np.array([30_000] * 3, "<i8").tobytes()
+    path = tmp_path / "scan.nii"
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(ScanError, match="at most"):
+        read_volume(path)
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+def test_a_gzip_bomb_is_read_no_further_than_its_header_says(tmp_path) -> None:
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(gzip.compress(GOOD + bytes(200_000_000), compresslevel=1))
+    tracemalloc.start()
+    with pytest.raises(ScanError, match="far more"):
+        read_volume(path)
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+
+
+def test_an_extension_of_two_gigabytes_is_not_believed(tmp_path) -> None:
+    content = bytearray(GOOD)
+    content[348:352] = b"\1\0\0\0"
+    extension = np.array([2_000_000_000, 6], "<i4").tobytes()
+    content[352:352] = extension
+    content[108:112] = np.array([352 + 8], "<f4").tobytes()
+    path = tmp_path / "scan.nii"
+    path.write_bytes(content)
+    assert read_volume(path).voxels[0, 0, 1] == 1  # never looked at
+
+
+def test_texts_of_a_header_are_never_shown(tmp_path) -> None:
+    secret = b"Jane Doe 1950-01-01"
+    content = bytearray(with_field(42, "<i2", 0))
+    content[148 : 148 + len(secret)] = secret
+    path = tmp_path / "scan.nii"
+    path.write_bytes(content)
+    with pytest.raises(ScanError) as refused:
+        read_volume(path)
+    assert "Jane" not in str(refused.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "scan.nii")
+    with pytest.raises(ScanError, match="not a regular file"):
+        read_volume(tmp_path / "scan.nii")
