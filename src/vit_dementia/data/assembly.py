@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from vit_dementia.data.classes import UNKNOWN, is_unknown
-from vit_dementia.data.folders import list_folders
+from vit_dementia.data.bids import Found, is_bids, is_caps, list_bids, list_caps
+from vit_dementia.data.classes import UNKNOWN
+from vit_dementia.data.diagnosis import BidsTables, names_people, tell
+from vit_dementia.data.folders import is_flat, list_folders, list_scans
+from vit_dementia.data.gathered import Gathered, some
 from vit_dementia.data.images import PICTURE_SUFFIXES
+from vit_dementia.data.joining import join_paths, join_people, note_near
 from vit_dementia.data.participants import identify
 from vit_dementia.data.records import check_names, read_records
 from vit_dementia.data.storage import frame, read_facts
 from vit_dementia.data.tables import TABLE_SUFFIXES, read_table
+from vit_dementia.data.visits import Visits, keep_visits
 from vit_dementia.errors import ConfigError, DataError
 
-_FIRST = 5  # examples in a message about many
-_GUESSED = "confidence"  # a column of what `check --write-participants` writes
 
+def is_volume(path: str) -> bool:
+    """Say whether a path of a cohort leads to a volume: whatever is no picture.
 
-@dataclass(kw_only=True)
-class Gathered:
-    """Rows on their way to a cohort."""
-
-    root: Path
-    table: pd.DataFrame
-    labels_named_in: str  # where a fault in a label is to be mended
-    classes: tuple[str, ...] | None = None  # told by a cohort.json
-    faults: list[str] = field(default_factory=list)  # to tell with those found later
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def some(items: Sequence[str]) -> str:
-    """Return the first few items as words.
-
-    >>> some(["a", "b", "c", "d", "e", "f"])
-    'a, b, c, d, e and 1 more'
+    >>> is_volume("a/T1w.nii.gz"), is_volume("a/slice.png")
+    (True, False)
     """
-    said = ", ".join(items[:_FIRST])
-    return said if len(items) <= _FIRST else f"{said} and {len(items) - _FIRST} more"
+    return PurePosixPath(path).suffix.lower() not in PICTURE_SUFFIXES
 
 
 def gather(
@@ -51,6 +38,8 @@ def gather(
     participants: Path | None,
     columns: Mapping[str, str],
     labels_from_table: bool,
+    unlabelled: bool = False,
+    visits: Visits = "all",
 ) -> Gathered:
     """List the scans at ``path`` and say who is on them.
 
@@ -61,25 +50,66 @@ def gather(
     path = path.expanduser()
     if not path.exists():
         raise DataError(f"{path}: does not exist; a folder or a table is needed")
+    own = {} if participants else columns
     listing = path / "cohort.tsv" if path.is_dir() else path
     if listing.is_file():
-        gathered = _from_table(listing, {} if participants else columns)
+        gathered = _from_table(listing, own)
+    elif is_caps(path):
+        gathered = _from_data_set(path, list_caps(path), own)
+    elif is_bids(path):
+        gathered = _from_data_set(path, list_bids(path), own)
     elif (columns or labels_from_table) and participants is None:
         names = ", ".join(f"{ours}={theirs}" for ours, theirs in columns.items())
         raise ConfigError(
             f"columns {names}: {path} has no table; name one by --participants FILE"
         )
     else:
-        gathered = _from_folders(path)
-    if participants is not None:
-        _join(gathered, participants, columns, believe_labels=labels_from_table)
+        bare = unlabelled or participants is not None  # scans need no class around them
+        gathered = _from_folders(path, bare=bare)
+    by_people = participants is not None and names_people(participants, columns)
+    if participants is not None and not by_people:
+        join_paths(gathered, participants, columns, believe_labels=labels_from_table)
     _name_participants(gathered)
+    if participants is not None and by_people:
+        join_people(gathered, participants, columns, believe_labels=labels_from_table)
+    _note_kinds(gathered)
+    keep_visits(gathered, visits)
     gathered.table = gathered.table.sort_values("path", ignore_index=True)
     return gathered
 
 
-def _from_folders(root: Path) -> Gathered:
-    listed = list_folders(root)
+def _from_data_set(root: Path, found: Found, columns: Mapping[str, str]) -> Gathered:
+    """Take the volumes of BIDS or CAPS, and what the tables beside them say."""
+    if not found.paths:
+        raise DataError.of([*found.faults, *found.problems])
+    home = root
+    if not (root / "participants.tsv").is_file() and root.parent.name == "derivatives":
+        home = root.parent.parent  # the tables stay with the raw data
+    tables = BidsTables(home, found.subjects, columns)
+    told, num_near = tell(tables.known, found.participants, found.sessions)
+    cells = {
+        "path": found.paths,
+        "participant_id": found.participants,
+        "session_id": found.sessions,
+        "participant_source": ["bids"] * len(found.paths),
+    }
+    gathered = Gathered(
+        root=root,
+        table=frame(cells | told),
+        labels_named_in="the tables of the data set",
+        faults=found.faults,
+        problems=found.problems,
+        notes=found.notes,
+    )
+    if tables.label_column:
+        gathered.notes.append(f"labels are those of the column {tables.label_column!r}")
+    note_near(gathered, num_near)
+    return gathered
+
+
+def _from_folders(root: Path, *, bare: bool) -> Gathered:
+    flat = bare and is_flat(root)
+    listed = list_scans(root) if flat else list_folders(root)
     cells = {"path": listed.paths, "label": listed.labels, "split": listed.splits}
     return Gathered(
         root=root,
@@ -125,70 +155,18 @@ def _from_table(path: Path, columns: Mapping[str, str]) -> Gathered:
     )
 
 
-def _join(
-    gathered: Gathered,
-    path: Path,
-    columns: Mapping[str, str],
-    *,
-    believe_labels: bool,
-) -> None:
-    """Take participants, and what else is known, from a table with the same paths."""
-    source = read_table(path)
-    needed = ("path", "participant_id")
-    cells = read_records(source, gathered.root, columns=columns, needed=needed)
-    row_of: dict[str, int] = {}
-    faults = []
-    for row, name in enumerate(cells["path"]):
-        if (first := row_of.setdefault(name, row)) != row:
-            faults.append(
-                f"{source.where(row)}: {name!r} stands in line {source.lines[first]} "
-                "already; one row for a scan is needed"
-            )
-    table = gathered.table
-    lacking = [name for name in table["path"] if name not in row_of]
-    if lacking:
-        faults.append(
-            f"{path}: has no row for {len(lacking)} of {len(table)} scans "
-            f"({some(lacking)}); paths relative to {gathered.root} are needed"
-            + (f", found {cells['path'][0]!r}" if cells["path"] else "")
-        )
-    if faults:
-        raise DataError.of(faults)
-    rows = [row_of[name] for name in table["path"]]
-    if (unused := len(row_of) - len(rows)) > 0:
-        gathered.notes.append(f"{unused} rows of {path.name} name no scan that is here")
-    found = frame(cells).iloc[rows].reset_index(drop=True)
-    if "label" in columns and not believe_labels:
-        _compare_labels(table, found["label"], path)
-    for name in cells.keys() - {"path"}:
-        if name == "label" and not believe_labels:
-            continue  # the folders are believed
-        if name == "split" and "split" not in columns:
-            continue  # likewise, unless it was asked for
-        table[name] = found[name]
-    if "participant_source" not in cells and _GUESSED in source.header:
-        sure = source.column(_GUESSED)
-        guessed = [not is_unknown(sure[row]) for row in rows]
-        table.loc[guessed, "participant_source"] = "image-content"
-    if believe_labels:
-        gathered.labels_named_in = str(path)
-
-
-def _compare_labels(
-    table: pd.DataFrame, told: pd.Series[str], participants: Path
-) -> None:
-    """Refuse a table whose labels are not those of the folders."""
-    other = [
-        f"{path} is {in_folder!r} by its folder, {in_table!r} in {participants.name}"
-        for path, in_folder, in_table in zip(
-            table["path"], table["label"], told, strict=True
-        )
-        if in_folder != in_table
-    ]
-    if other:
-        raise DataError(
-            f"{participants}: {len(other)} labels contradict the folders ({other[0]}); "
-            "name the column by --label-column to believe the table"
+def _note_kinds(gathered: Gathered) -> None:
+    """Refuse pictures among volumes: no model reads both."""
+    kinds = [is_volume(path) for path in gathered.table["path"]]
+    if any(kinds) and not all(kinds):
+        pictures = [
+            path
+            for path, volume in zip(gathered.table["path"], kinds, strict=True)
+            if not volume
+        ]
+        gathered.faults.append(
+            f"{gathered.root}: found {len(pictures)} pictures ({some(pictures)}) among "
+            f"{sum(kinds)} volumes; needs one kind: move the others"
         )
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from vit_dementia.data.assembly import Gathered, some
 from vit_dementia.data.classes import UNKNOWN, name_key
 from vit_dementia.data.copies import same_bytes
+from vit_dementia.data.gathered import Gathered, some
 from vit_dementia.errors import ConfigError, DataError
+from vit_dementia.spreadsheets import is_formula
+
+RARE = 20  # times as many scans in the largest class
 
 
 def relabel(
@@ -45,7 +48,12 @@ def relabel(
 
 
 def check(
-    gathered: Gathered, classes: Sequence[str], *, told: bool, as_found: bool = False
+    gathered: Gathered,
+    classes: Sequence[str],
+    *,
+    told: bool,
+    as_found: bool = False,
+    unlabelled: bool = False,
 ) -> None:
     """Refuse what would make any score wrong; note what a person should know.
 
@@ -54,6 +62,7 @@ def check(
         classes: in order.
         told: whether somebody has named them.
         as_found: leave the scans as they are, and note what is otherwise refused.
+        unlabelled: for a training without labels, which needs no classes.
 
     Raises:
         DataError: with every fault.
@@ -69,10 +78,15 @@ def check(
         )
     if told and (missing := [name for name in classes if name not in present]):
         gathered.notes.append(f"no scan has the label {some(missing)}")
-    if len(classes) < 2:
+    if len(classes) < 2 and not unlabelled:
         found = f"one class only ({classes[0]!r})" if classes else "no labelled scan"
         faults.append(f"{gathered.root}: found {found}; two classes are needed")
     faults += _twins(present, where)
+    faults += [
+        f"the class {name!r} would be computed by a spreadsheet; rename it in {where}"
+        for name in sorted(present)
+        if is_formula(name)
+    ]
     if not told:
         faults += _missing_in_a_part(table, gathered.root)
     if (
@@ -82,6 +96,7 @@ def check(
     elif faults := faults + _handle_copies(gathered):
         raise DataError.of(faults)
     _note_two_labels(gathered)
+    _note_rare_classes(gathered)
 
 
 def _twins(labels: set[str], where: str) -> list[str]:
@@ -146,6 +161,19 @@ def _handle_copies(gathered: Gathered) -> list[str]:
             f"({some(list(table['path'].iloc[repeats]))})"
         )
     return faults
+
+
+def _note_rare_classes(gathered: Gathered) -> None:
+    """Warn of classes that are too small to learn beside the others."""
+    counts = Counter(gathered.table["label"])
+    counts.pop(UNKNOWN, None)
+    most = max(counts.values(), default=0)
+    gathered.notes += [
+        f"class {name!r} has {count} of {counts.total()} scans: expect little of it, "
+        "and see --train.balance"
+        for name, count in sorted(counts.items())
+        if count == 1 or count * RARE < most
+    ]
 
 
 def _note_two_labels(gathered: Gathered) -> None:

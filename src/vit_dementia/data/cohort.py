@@ -20,6 +20,7 @@ from vit_dementia import files
 from vit_dementia.data import assembly, checks, storage
 from vit_dementia.data.classes import UNKNOWN, order_classes
 from vit_dementia.data.problems import refuse_too_many
+from vit_dementia.data.visits import Visits
 from vit_dementia.errors import ConfigError, DataError
 
 Unit = Literal["participant", "image"]
@@ -59,21 +60,25 @@ class Cohort:
         label_column: str | None = None,
         label_map: Mapping[str, str] | None = None,
         classes: Sequence[str] | None = None,
+        visits: Visits = "all",
         keep_unlabelled: bool = False,
         as_found: bool = False,
     ) -> Cohort:
-        """Read class folders, or a table of paths and labels; no image is decoded.
+        """Read any layout of scans that is known; none is decoded.
 
         Args:
             path: a folder ``ROOT/<class>/**`` or ``ROOT/{train,val,test}/<class>/**``,
-                a folder with a ``cohort.tsv``, or a ``.csv`` or ``.tsv`` file.
-            participants: a table with the participant of each path.
+                a folder with a ``cohort.tsv``, a ``.csv`` or ``.tsv`` file, a BIDS data
+                set or Clinica's CAPS; or scans alone, if ``participants`` tells labels.
+            participants: a table with the participant of each path; or, without paths,
+                of people or their visits.
             columns: our name of a column to that of the participants table, or of the
                 table at ``path`` if there is none.
             label_column: its column with the labels; it is believed instead of the
                 folders' names.
             label_map: label as found to label as wanted, to rename and to merge.
             classes: all class names in the order wanted; another label is a fault.
+            visits: which of a participant's sessions are taken.
             keep_unlabelled: keep scans without a label, for training without labels.
             as_found: for an audit: repeats are kept, and what no training could bear
                 (one picture with two labels, a class in one part only) is a note.
@@ -95,6 +100,8 @@ class Cohort:
             participants=participants,
             columns=wanted,
             labels_from_table=label_column is not None,
+            unlabelled=keep_unlabelled,
+            visits=visits,
         )
         checks.relabel(gathered, label_map or {}, keep_unlabelled=keep_unlabelled)
         in_order, ordered = order_classes(
@@ -106,7 +113,11 @@ class Cohort:
         if told is not None:
             ordered = told == order_classes(told)[0] and order_classes(told)[1]
         checks.check(
-            gathered, told or in_order, told=told is not None, as_found=as_found
+            gathered,
+            told or in_order,
+            told=told is not None,
+            as_found=as_found,
+            unlabelled=keep_unlabelled,
         )
         cohort = cls(
             root=gathered.root,
@@ -176,6 +187,11 @@ class Cohort:
     def participants_known(self) -> bool:
         """Whether it is known of every scan who is on it."""
         return bool((self.table["participant_id"] != UNKNOWN).all())
+
+    @property
+    def holds_volumes(self) -> bool:
+        """Whether the scans are volumes, not pictures of slices."""
+        return any(map(assembly.is_volume, self.table["path"]))
 
     @property
     def brings_split(self) -> bool:

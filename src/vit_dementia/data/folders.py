@@ -11,6 +11,7 @@ from pathlib import Path
 from vit_dementia.data.classes import UNKNOWN, severity
 from vit_dementia.data.images import PICTURE_SUFFIXES
 from vit_dementia.data.limits import LIMITS, Limits
+from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.records import ROLE_OF
 from vit_dementia.errors import DataError
 
@@ -55,6 +56,29 @@ def list_folders(root: Path, *, limits: Limits = LIMITS) -> Listed:
         raise DataError.of([*walk.faults, *listed.faults])
     listed.notes.extend(walk.notes())
     return listed
+
+
+def list_scans(root: Path, *, limits: Limits = LIMITS) -> Listed:
+    """List every picture and volume below a folder whose folders are no classes.
+
+    Raises:
+        DataError: if there is none, or a folder cannot be opened.
+    """
+    walk = _Walk(root, limits)
+    listed = Listed()
+    _list(walk, root, UNKNOWN, UNKNOWN, listed)
+    if not listed.paths:
+        walk.faults.append(f"{root}: found no picture and no volume; a scan is needed")
+    if walk.faults:
+        raise DataError.of(walk.faults)
+    listed.notes.extend(walk.notes())
+    return listed
+
+
+def is_flat(root: Path, *, limits: Limits = LIMITS) -> bool:
+    """Say whether a folder holds scans and no other folder."""
+    folders, scans = _Walk(root, limits).entries(root)
+    return bool(scans) and not folders
 
 
 def _unwrapped(walk: _Walk, root: Path, notes: list[str]) -> Path:
@@ -105,22 +129,27 @@ def _list_classes(walk: _Walk, folder: Path, role: str, listed: Listed) -> None:
         )
     for class_folder in classes:
         before = len(listed.paths) + len(listed.problems)
-        for picture in walk.pictures(class_folder):
-            relative = picture.relative_to(walk.root).as_posix()
-            try:
-                relative.encode()
-            except UnicodeEncodeError:
-                shown = relative.encode("utf-8", "backslashreplace").decode()
-                listed.problems.append(f"{shown}: its name is not UTF-8; rename it")
-                continue
-            listed.paths.append(relative)
-            listed.labels.append(class_folder.name)
-            listed.splits.append(role)
+        _list(walk, class_folder, class_folder.name, role, listed)
         if len(listed.paths) + len(listed.problems) == before:
             listed.faults.append(
                 f"{class_folder}: the class holds no picture; "
-                "PNG, JPEG, TIFF, WebP or BMP files are needed"
+                "PNG, JPEG, TIFF, WebP, BMP or NIfTI files are needed"
             )
+
+
+def _list(walk: _Walk, folder: Path, label: str, role: str, listed: Listed) -> None:
+    """List every scan below one folder."""
+    for scan in walk.pictures(folder):
+        relative = scan.relative_to(walk.root).as_posix()
+        try:
+            relative.encode()
+        except UnicodeEncodeError:
+            shown = relative.encode("utf-8", "backslashreplace").decode()
+            listed.problems.append(f"{shown}: its name is not UTF-8; rename it")
+            continue
+        listed.paths.append(relative)
+        listed.labels.append(label)
+        listed.splits.append(role)
 
 
 def _note_others(
@@ -203,7 +232,7 @@ class _Walk:
             self._ignored["clutter"] += 1
         elif entry.is_dir():
             folders.append(Path(entry.path))
-        elif Path(name).suffix.lower() in PICTURE_SUFFIXES:
+        elif Path(name).suffix.lower() in PICTURE_SUFFIXES or is_nifti_name(name):
             pictures.append(Path(entry.path))  # whether it opens is seen on reading
         else:
             self._ignored[Path(name).suffix.lower() or "without a suffix"] += 1

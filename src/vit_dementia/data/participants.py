@@ -30,6 +30,7 @@ _IN_NAME = tuple(
     for pattern in (_OASIS, _OASIS_3, _ADNI_IN_NAME)
 )
 _BIDS_PARTICIPANT = re.compile(_START + r"sub-([A-Za-z0-9]+)")
+_MONTH = re.compile(r"M[0-9]{2,3}")
 _BIDS_SESSION = re.compile(_START + r"ses-([A-Za-z0-9]+)")
 
 
@@ -66,8 +67,12 @@ def canonical_participant(participant_id: str) -> str:
 def canonical_session(session_id: str) -> str:
     """Return the visit without the participant and without the BIDS prefix.
 
+    Months of a study are written with three digits, as some of its tables have two.
+
     >>> [canonical_session(s) for s in ("OAS1_0254_MR2", "ses-MR2", "MR2", "")]
     ['MR2', 'MR2', 'MR2', 'n/a']
+    >>> canonical_session("ses-M06"), canonical_session("M006")
+    ('M006', 'M006')
     """
     spelled = session_id.strip()
     if is_unknown(spelled):
@@ -75,7 +80,8 @@ def canonical_session(session_id: str) -> str:
     for archive in _ARCHIVES[:2]:
         if (found := archive.fullmatch(spelled)) and _visit(found) != UNKNOWN:
             return _visit(found)
-    return spelled.removeprefix("ses-")
+    bare = spelled.removeprefix("ses-")
+    return f"M{bare[1:]:0>3}" if _MONTH.fullmatch(bare) else bare
 
 
 def identify(path: str) -> Identity:
@@ -85,7 +91,7 @@ def identify(path: str) -> Identity:
     'OAS1_0001'
     >>> who = identify("sub-07/ses-M12/anat/T1w.png")
     >>> who.participant_id, who.session_id, who.source
-    ('sub-07', 'M12', 'bids')
+    ('sub-07', 'M012', 'bids')
     >>> identify("train/NonDemented/26 (19).jpg").source
     'unknown'
     """
@@ -94,7 +100,7 @@ def identify(path: str) -> Identity:
             visit = _BIDS_SESSION.search(part) or _BIDS_SESSION.search(path)
             return Identity(
                 participant_id=canonical_participant(found[0]),
-                session_id=visit[1] if visit else UNKNOWN,
+                session_id=canonical_session(visit[1]) if visit else UNKNOWN,
                 source="bids",
             )
         for archive in _IN_NAME:

@@ -34,7 +34,7 @@ def test_class_folders_become_a_cohort_in_order_of_severity(classes) -> None:
     assert cohort.participants_known
     assert not cohort.brings_split
     assert set(cohort.table["participant_source"]) == {"bids"}
-    assert set(cohort.table["session_id"]) == {"M00"}
+    assert set(cohort.table["session_id"]) == {"M000"}
     assert cohort.table["age"].isna().all()
     assert all(file.is_file() for file in cohort.files())
     assert cohort.file_of(0) == cohort.files()[0]
