@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vit_dementia.cli.terminal import say
 from vit_dementia.data.cohort import Cohort
@@ -20,15 +21,21 @@ class CohortOptions:
     columns: str | None = None
     """other names of columns: participant_id=subject,label=kaggle_class"""
     label_column: str | None = None
-    """column with the label [default: label]"""
+    """column with the label [default: label; of a BIDS data set diagnosis, then cdr]"""
     label_map: str | None = None
     """labels renamed or merged: OLD=NEW,OLD=NEW"""
+    visits: Literal["baseline", "all", "last"] = "all"
+    """which sessions of a participant are taken"""
     classes: str | None = None
     """the classes in order, first the healthy one: A,B,C [default: by severity]"""
 
 
 def read_cohort(
-    data: Path, options: CohortOptions, *, as_found: bool = False
+    data: Path,
+    options: CohortOptions,
+    *,
+    as_found: bool = False,
+    unlabelled: bool = False,
 ) -> Cohort:
     """Read the scans of a folder or table.
 
@@ -36,6 +43,7 @@ def read_cohort(
         data: the folder or table.
         options: how it is read.
         as_found: for an audit: faults that no training could bear are notes.
+        unlabelled: for a training without labels: scans that have none are kept.
 
     Raises:
         DataError: if the data are not what is needed; every fault is listed.
@@ -46,8 +54,10 @@ def read_cohort(
         columns=pairs_in("--columns", options.columns),
         label_column=options.label_column,
         label_map=pairs_in("--label-map", options.label_map),
+        visits=options.visits,
         classes=names_in(options.classes),
         as_found=as_found,
+        keep_unlabelled=unlabelled,
     )
 
 
@@ -57,7 +67,8 @@ def tell(cohort: Cohort) -> None:
     if cohort.participants_known:
         people = f"{cohort.table['participant_id'].nunique()} participants"
     order = "in order of severity" if cohort.ordered else "in no known order"
-    say(f"{len(cohort)} scans, {people}; classes {order}: {', '.join(cohort.classes)}")
+    classes = f"classes {order}: {', '.join(cohort.classes)}"
+    say(f"{len(cohort)} scans, {people}; {classes if cohort.classes else 'no classes'}")
     for note in cohort.notes:
         say(f"note: {note}")
     for problem in cohort.problems:
