@@ -3,13 +3,12 @@
 ``few-people/protocol.toml`` says what is asked and how is chosen; it was committed
 before the first run. A trial is a recipe ``few-people/trials/ARM.NAME.toml``: its folds
 are trained one after the other, what it says of the validation participants is scored,
-and a line is added to ``few-people/trials.tsv``. The test participants are asked, by
-``table``, of the trials that stand for their arms only.
+and a line is added to ``few-people/trials.tsv``. Test participants are asked by
+``few_people_scores.py``, after the last choice.
 
 Run: ``make table few_people ARGS="DATA PEOPLE WEIGHTS TRIAL..."`` with the folder that
 holds ``train/`` and ``test/``, the table that says who is on which slice, the DeiT-tiny
-weights, and names of trials, or ``table`` for the table. What is in ``runs/few-people``
-already is not run again.
+weights, and names of trials. What is in ``runs/few-people`` already is not run again.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from vit_dementia import recipes
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split, k_folds, roles
+from vit_dementia.evaluation import floors
 from vit_dementia.evaluation.folds import auroc_within_folds
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.compute import make_fabric
@@ -52,7 +52,12 @@ from vit_dementia.training.material import Material, read_material
 from vit_dementia.training.optimizer import make_optimizer
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.training.validation import Best, score_held_out
-from vit_dementia.workflows.floors import LINEAR, Part, floor_predictions
+from vit_dementia.workflows.floors import Part
+from vit_dementia.workflows.pretrain import (
+    pretrained,
+    pretraining_of,
+    read_pretraining,
+)
 from vit_dementia.workflows.scoring import read_run
 
 HERE = Path(__file__).parent / "few-people"
@@ -100,6 +105,11 @@ class Trial:
         """Return where its runs are."""
         return WORK / self.name
 
+    @property
+    def pretraining(self) -> Path:
+        """Return the recipe of what comes before each fold; mostly there is none."""
+        return HERE / "trials" / f"{self.name}.pretrain.toml"
+
     def config(self, study: Study) -> RunConfig:
         """Return its settings."""
         settings = recipes.read_recipe(str(HERE / "trials" / f"{self.name}.toml"))
@@ -109,12 +119,17 @@ class Trial:
 
 
 def main() -> None:
-    """Run the trials that are named, or make the table."""
-    data, people, weights, *names = sys.argv[1:]
-    cohort = Cohort.from_path(data, participants=Path(people), columns=COLUMNS)
-    study = Study(cohort, weights)
+    """Run the trials that are named."""
+    study, names = study_of(sys.argv[1:])
     for name in names:
         run_trial(Trial(name), study)
+
+
+def study_of(arguments: list[str]) -> tuple[Study, list[str]]:
+    """Return the study that the first three arguments name, and the others."""
+    data, people, weights, *names = arguments
+    cohort = Cohort.from_path(data, participants=Path(people), columns=COLUMNS)
+    return Study(cohort, weights), names
 
 
 def run_trial(trial: Trial, study: Study) -> None:
@@ -151,6 +166,16 @@ def train_fold(trial: Trial, study: Study, fold: int) -> None:
         training.resume(out, cohort=study.cohort)
         return
     config = replace(trial.config(study), fold=fold)
+    if trial.pretraining.exists():
+        config = pretrained(
+            trial.folder,
+            config,
+            pretraining_of(config, read_pretraining(str(trial.pretraining))),
+            cohort=study.cohort,
+            split=study.split,
+            cache=None,
+            watch=Quiet(),
+        )
     training.train(study.cohort, config, out=out, split=study.split)
 
 
@@ -176,13 +201,13 @@ def linear_floor(study: Study, fold: int, role: str) -> Predictions:
     known, asked = (
         Part(cohort, images, np.flatnonzero(parts == name)) for name in ("train", role)
     )
-    told = floor_predictions(
-        known,
-        asked,
-        classes=cohort.classes,
-        trained_on=known.label[known.first],
+    told = floors.linear(
+        known.features,
+        known.label[known.first],
+        asked.features,
+        num_classes=len(cohort.classes),
     )
-    return told[LINEAR]
+    return predictions_of_rows(cohort, asked.rows, told[asked.unit_of_row])
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ Shapes: n scans.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Shaped
@@ -99,6 +99,35 @@ def find_leaks(cohort: Cohort, roles: Shaped[np.ndarray, " n"]) -> Leak:
         in_both=tuple(pairs),
         copies=_copies(cohort, used.tolist(), [str(role) for role in roles[used]]),
     )
+
+
+def with_seen(
+    leak: Leak,
+    cohort: Cohort,
+    roles: Shaped[np.ndarray, " n"],
+    seen: Collection[str],
+    *,
+    all_known: bool = True,
+) -> Leak:
+    """Return the leak with those who test and were seen before the training began.
+
+    Args:
+        leak: of the split.
+        cohort: all scans.
+        roles: the part of each row.
+        seen: who trained the weights that the training begins with.
+        all_known: whether those are all.
+    """
+    tested = set(cohort.table["participant_id"][roles == "test"]) - {UNKNOWN}
+    known = tested & set(seen)
+    if known:
+        where = ("the training of the weights it begins with", "test")
+        leak = replace(
+            leak,
+            participants=tuple(sorted({*leak.participants, *known})),
+            in_both=(*leak.in_both, (*where, len(known), len(tested))),
+        )
+    return replace(leak, checked=leak.checked and all_known)
 
 
 def refuse_leaks(leak: Leak, allowed: str | None) -> None:

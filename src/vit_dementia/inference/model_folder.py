@@ -107,6 +107,11 @@ def read_model_folder(path: Path) -> SavedModel:
     config = read_json(folder / native.CONFIG, CheckpointError)
     settings = read_json(folder / PREPROCESSING, CheckpointError)
     assert weights.classes is not None  # native.read needs a name for each output
+    if not weights.classes:
+        raise CheckpointError(
+            f"{path}: was pre-trained without labels and tells no classes; needs to be "
+            f"fine-tuned: vit-dementia train DATA --init {path}"
+        )
     training = dict(config.get("training", {}))
     calibration = _read_calibration(folder, weights.classes, config["sha256"])
     return SavedModel(

@@ -142,19 +142,17 @@ def _sides(a: Architecture) -> dict[str, int]:
     return dict(zip("opq"[-len(a.token_size) :], a.token_size, strict=True))
 
 
-def draw_shown(
-    num_images: int, num_patches: int, *, hidden: float, generator: torch.Generator
-) -> Int[Tensor, "b v"]:
-    """Return which patches of each image are shown, drawn evenly.
+def choose_shown(noise: Float[Tensor, "b n"], *, hidden: float) -> Int[Tensor, "b v"]:
+    """Return which patches of each image are shown: those of the least noise.
 
     At least one is shown, and at least one is not.
 
-    >>> draw_shown(2, 8, hidden=0.75, generator=torch.Generator()).shape
-    torch.Size([2, 2])
+    >>> choose_shown(torch.tensor([[0.3, 0.1, 0.9, 0.4]]), hidden=0.5)
+    tensor([[1, 0]])
     """
+    num_patches = noise.shape[1]
     num_shown = min(max(1, round(num_patches * (1 - hidden))), num_patches - 1)
-    order = torch.rand(num_images, num_patches, generator=generator).argsort(dim=1)
-    return order[:, :num_shown]
+    return noise.argsort(dim=1)[:, :num_shown]
 
 
 def _decoder(encoder: Architecture, settings: MaskConfig) -> Architecture:

@@ -11,14 +11,17 @@ from jaxtyping import Int, Shaped, UInt8
 
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
-from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks
+from vit_dementia.data.kept import digest
+from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks, with_seen
 from vit_dementia.data.splits import Split, holdout, roles, split_from_cohort
 from vit_dementia.errors import DataError
+from vit_dementia.files import fingerprint
 from vit_dementia.preparation.fitting import preprocessing_for
 from vit_dementia.preparation.foreground import find_foreground
 from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.progress import Watch
+from vit_dementia.training.ancestry import ancestors, seen_in
 
 _FEW = 512  # training scans are enough to know their mean and deviation
 
@@ -51,6 +54,13 @@ class Material:
         sides = (patch_size,) * len(self.preprocessing.size)
         return find_foreground(self.images[self.rows("train")], sides)
 
+    @property
+    def fingerprint(self) -> str:
+        """Name all that a training sees of the scans: what they show, roles, labels."""
+        return fingerprint(
+            [digest(self.images), self.roles.tolist(), self.labels.tolist()]
+        )
+
     def rows(self, role: str) -> Int[np.ndarray, " m"]:
         """Return the rows that play a role: train, val or test."""
         return np.flatnonzero(self.roles == role)
@@ -61,7 +71,10 @@ def make_split(cohort: Cohort, config: RunConfig) -> Split:
     data = config.data
     if cohort.brings_split:
         return split_from_cohort(cohort, val=data.val, seed=config.seed)
-    return holdout(cohort, val=data.val, test=data.test, seed=config.seed)
+    spread = ("label",) if cohort.classes else ()  # scans without labels: no classes
+    return holdout(
+        cohort, val=data.val, test=data.test, seed=config.seed, stratify=spread
+    )
 
 
 def read_material(
@@ -79,8 +92,9 @@ def read_material(
         LeakageError: if somebody stands on both sides and no reason allows it.
         DataError: if slices cannot be read, or a part of the split has no slices.
     """
-    leak = find_leaks(cohort, roles(cohort, split.folds[config.fold]))
-    refuse_leaks(leak, config.allow_leakage or None)
+    leak = _leak(cohort, split, config)
+    if config.goal == "classify":  # nobody is scored by a pre-training
+        refuse_leaks(leak, config.allow_leakage or None)
     preprocessing = preprocessing_for(cohort, config.data, patch_size=patch_size)
     readable, images = pack_scans(cohort, preprocessing, cache=cache, watch=watch)
     for problem in readable.problems:
@@ -95,7 +109,7 @@ def read_material(
     )
     rows = material.rows("train")
     lacking = set(range(len(cohort.classes))) - set(material.labels[rows].tolist())
-    if lacking:
+    if lacking and config.goal == "classify":
         names = ", ".join(cohort.classes[index] for index in sorted(lacking))
         watch.say(f"no training participant in class: {names}; it cannot be learned")
     if not len(rows):
@@ -107,6 +121,17 @@ def read_material(
     return dataclasses.replace(
         material, preprocessing=dataclasses.replace(preprocessing, mean=mean, std=std)
     )
+
+
+def _leak(cohort: Cohort, split: Split, config: RunConfig) -> Leak:
+    """Say who tests and trains, be it in the runs that the weights come from."""
+    parts = roles(cohort, split.folds[config.fold])
+    leak = find_leaks(cohort, parts)
+    runs = ancestors(config.init)
+    if not runs:
+        return leak
+    seen = seen_in(runs)
+    return with_seen(leak, cohort, parts, seen.participants, all_known=seen.all_known)
 
 
 def _brightness(

@@ -19,9 +19,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from vit_dementia.config import RunConfig, TrainConfig
+from vit_dementia.data.draws import Draws, keys_for
 from vit_dementia.inference.forward import BATCH_SIZE
 from vit_dementia.inference.model_folder import write_model_folder
-from vit_dementia.models.mae import MaskedAutoencoder, draw_shown
+from vit_dementia.models.mae import MaskedAutoencoder, choose_shown
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.training.course import Course
 from vit_dementia.training.feed import SliceFeed
@@ -29,8 +30,6 @@ from vit_dementia.training.loop import Batch, Objective
 from vit_dementia.training.material import Material
 from vit_dementia.training.optimizer import make_optimizer
 from vit_dementia.training.validation import Best, HeldOut
-
-_OF_MASKS = 1 << 40  # keeps these draws apart from those of the augmentation
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Reconstruction:
             model: nn.Module, batch: Batch
         ) -> tuple[Float[Tensor, " b"], None]:
             images = self.feed.prepare(batch)
-            return model(images, self.shown(len(images), batch.step)), None
+            return model(images, self.shown(batch.keys)), None
 
         return losses_of
 
@@ -80,8 +79,8 @@ class Reconstruction:
         was_training = wrapped.training
         wrapped.eval()
         for start in range(0, len(rows), BATCH_SIZE):
-            images = self.slices(rows[start : start + BATCH_SIZE])
-            losses.append(wrapped(images, self.shown(len(images), -1 - start)))
+            chosen = rows[start : start + BATCH_SIZE]
+            losses.append(wrapped(self.slices(chosen), self.shown(self.keys(chosen))))
         wrapped.train(was_training)
         return HeldOut(loss=torch.cat(losses).mean().item()) if losses else None
 
@@ -101,16 +100,17 @@ class Reconstruction:
         images = torch.from_numpy(np.ascontiguousarray(self.material.images[rows]))
         return self.material.preprocessing.normalize(self.fabric.to_device(images))
 
-    def shown(self, num_images: int, step: int) -> Int[Tensor, "b v"]:
-        """Draw what is shown in one step: of seed and step alone."""
-        seed = self.config.seed * 1_000_003 + step + _OF_MASKS
-        shown = draw_shown(
-            num_images,
-            self.model.decoder_pos_embed.shape[1],
-            hidden=self.config.mask.hidden,
-            generator=torch.Generator().manual_seed(seed),
+    def keys(self, rows: Int[np.ndarray, " b"]) -> Int[Tensor, "b 2"]:
+        """Return the keys by which the same patches of slices are hidden each time."""
+        return self.fabric.to_device(keys_for(self.config.seed, places=rows))
+
+    def shown(self, keys: Int[Tensor, "b 2"]) -> Int[Tensor, "b v"]:
+        """Return which patches of slices with these keys are shown."""
+        # Turned around, lest the mask hang on what the augmentation draws.
+        noise = Draws(keys.flip(1)).uniform(
+            0.0, 1.0, self.model.decoder_pos_embed.shape[1]
         )
-        return self.fabric.to_device(shown)
+        return choose_shown(noise, hidden=self.config.mask.hidden)
 
     def _facts(self, best: Best) -> dict[str, object]:
         """Say what the model card says of the training. No paths, no participants."""

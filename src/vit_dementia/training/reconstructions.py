@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
 
 from vit_dementia.files import replacing
 from vit_dementia.models.mae import EPSILON, images_of, patches_of
@@ -29,7 +28,7 @@ def draw_reconstructions(goal: Reconstruction, path: Path) -> None:
     rows = goal.material.rows("val")
     rows = rows if len(rows) else goal.material.rows("train")
     spread = np.linspace(0, len(rows) - 1, min(NUMBER, len(rows))).round().astype(int)
-    pictures = filled_in(goal, goal.slices(rows[spread]))
+    pictures = filled_in(goal, rows[spread])
     figure = Figure(figsize=(2 * len(spread), 6.6), layout="constrained")
     titles = ("as it is", "as it was shown", "as it was filled in")
     axes = figure.subplots(len(titles), len(spread), squeeze=False)
@@ -44,7 +43,7 @@ def draw_reconstructions(goal: Reconstruction, path: Path) -> None:
 
 @torch.inference_mode()
 def filled_in(
-    goal: Reconstruction, images: Float[Tensor, "b c h w"]
+    goal: Reconstruction, rows: Int[np.ndarray, " b"]
 ) -> tuple[Float[np.ndarray, "b h w"], ...]:
     """Return slices as they are, as they were shown, and as they were filled in.
 
@@ -54,7 +53,7 @@ def filled_in(
     model, a = goal.model, goal.model.encoder.architecture
     was_training = model.training
     model.eval()
-    shown = goal.shown(len(images), 0)
+    images, shown = goal.slices(rows), goal.shown(goal.keys(rows))
     with goal.fabric.autocast():
         told = model.reconstruct(images, shown).float()
     model.train(was_training)

@@ -22,6 +22,7 @@ from vit_dementia.inference.compute import Device, described, make_fabric
 from vit_dementia.inference.model_folder import read_model_folder
 from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.progress import Quiet, Watch
+from vit_dementia.training.ancestry import ancestors, scans_seen
 from vit_dementia.training.history import read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import HISTORY, write_evaluation
@@ -148,12 +149,11 @@ def refuse_seen(run: RunFolder, data: Cohort) -> Seen:
     copies: list[tuple[str, str]] = []
     notes: list[str] = []
     theirs = set(data.table["participant_id"]) - {UNKNOWN}
-    for one in [run, *_ancestors(run)]:
+    for one in [run, *ancestors(run.config.init)]:
         own = one.cohort()
-        role_of_row = roles(own, one.split(own).folds[one.config.fold])
-        used = np.isin(role_of_row, ["train", "val"])
-        participants |= theirs & set(own.table["participant_id"][used])
-        copies += _copies(own.select(used), data)
+        used = scans_seen(one)
+        participants |= theirs & set(used.table["participant_id"])
+        copies += _copies(used, data)
         if not own.participants_known:
             notes.append("The participants the model was trained on are not known.")
         elif shared := theirs & set(own.table["participant_id"]) - participants:
@@ -173,22 +173,6 @@ def refuse_seen(run: RunFolder, data: Cohort) -> Seen:
             "scans, give all of them, with their labels and participants"
         )
     return Seen(tuple(sorted(participants)), tuple(copies), tuple(notes))
-
-
-def _ancestors(run: RunFolder) -> list[RunFolder]:
-    """Return the runs, still on disk, that this one was fine-tuned from."""
-    found: list[RunFolder] = []
-    while True:
-        start = Path((found[-1] if found else run).config.init)
-        folder = start.parent if start.name == "model" else start
-        if (
-            not (folder / "split.json").is_file()
-            or not (folder / "cohort.tsv").is_file()
-        ):
-            return found
-        found.append(RunFolder.open(folder))
-        if len(found) > 20:  # a run cannot have begun with itself
-            return found
 
 
 def _copies(own: Cohort, data: Cohort) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from vit_dementia.errors import ConfigError
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.mae import (
     MaskedAutoencoder,
-    draw_shown,
+    choose_shown,
     images_of,
     patches_of,
 )
@@ -106,8 +106,11 @@ def test_the_loss_is_that_of_transformers_with_the_same_weights_and_mask() -> No
 
 
 def test_their_table_of_positions_is_ours() -> None:
-    config = ViTMAEForPreTraining(_theirs().config).decoder.decoder_pos_embed
-    torch.testing.assert_close(_ours().decoder_pos_embed, config[:, 1:])
+    theirs = _theirs().decoder
+    theirs.initialize_weights(num_patches=16)
+    torch.testing.assert_close(
+        _ours().decoder_pos_embed, theirs.decoder_pos_embed[:, 1:]
+    )
 
 
 def test_nothing_of_a_hidden_patch_reaches_the_encoder() -> None:
@@ -173,23 +176,11 @@ def test_a_patch_is_asked_for_without_its_mean_and_deviation() -> None:
     )
 
 
-def test_masks_are_drawn_evenly_and_by_their_generator_alone() -> None:
-    def drawn(seed: int) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        return draw_shown(4000, 8, hidden=0.75, generator=generator)
-
-    shown = drawn(3)
-    assert torch.equal(shown, drawn(3))
-    assert not torch.equal(shown, drawn(4))
-    assert (shown.sort(dim=1).values.diff(dim=1) > 0).all()  # no patch twice
-    counts = shown.flatten().bincount(minlength=8)
-    assert (counts - 1000).abs().max() < 130  # five standard deviations
-
-
-@pytest.mark.parametrize("hidden", [0.01, 0.99])
+@pytest.mark.parametrize("hidden", [0.01, 0.75, 0.99])
 def test_something_is_always_shown_and_something_asked_for(hidden) -> None:
-    shown = draw_shown(1, 8, hidden=hidden, generator=torch.Generator())
+    shown = choose_shown(torch.rand(5, 8), hidden=hidden)
     assert 1 <= shown.shape[1] <= 7
+    assert (shown.sort(dim=1).values.diff(dim=1) > 0).all()  # no patch twice
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,246 @@
+"""Score the trials that stand for their arms on the test participants; write the table.
+
+Once, after the last choice: ``few-people/arms.tsv``, the predictions behind it in
+``few-people/predictions/``, participants under made-up names, and the tables in
+``docs/explanation/few-people.md``.
+
+Run: ``make table few_people_scores ARGS="DATA PEOPLE WEIGHTS"``, as ``few_people``.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from few_people import (
+    HERE,
+    PROTOCOL,
+    WORK,
+    Study,
+    Trial,
+    auroc_of,
+    read_trials,
+    study_of,
+    told_by,
+)
+
+from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.evaluation.scores import score
+from vit_dementia.files import write_json, write_text
+
+ARMS = HERE / "arms.tsv"
+FLOOR, TOGETHER = "linear", "together"
+PAGE = HERE.parents[1] / "explanation" / "few-people.md"
+
+
+def main() -> None:
+    """Ask what was not asked yet; write the table."""
+    study, _ = study_of(sys.argv[1:])
+    chosen = standing()
+    told = {arm: asked(Trial(name), study, "test") for arm, name in chosen.items()}
+    val = {arm: asked(Trial(name), study, "val") for arm, name in chosen.items()}
+    members = [arm for arm in PROTOCOL["arms"][TOGETHER]["members"] if arm in told]
+    told[TOGETHER] = [
+        mean_of(parts) for parts in zip(*(told[m] for m in members), strict=True)
+    ]
+    val[TOGETHER] = [
+        mean_of(parts) for parts in zip(*(val[m] for m in members), strict=True)
+    ]
+    floor = together(told[FLOOR])
+    fold_of = {
+        str(who): number
+        for number, part in enumerate(told[FLOOR])
+        for who in part.table.participant_id
+    }
+    rows = []
+    for arm, parts in told.items():
+        rows.append(
+            {
+                "arm": arm,
+                "trial": chosen.get(arm, "+".join(members)),
+                "val_auroc": round(auroc_of(val[arm]), 4),
+                **scores_of(together(parts), floor, fold_of, is_floor=arm == FLOOR),
+                **cost_of(arm, chosen, members),
+                "predictions": write_predictions(arm, together(parts), fold_of),
+            }
+        )
+    table = pd.DataFrame(rows)
+    write_text(ARMS, table.to_csv(sep="\t", index=False, lineterminator="\n"))
+    fill_page()
+
+
+def standing() -> dict[str, str]:
+    """Return the trial that stands for each arm: the highest on validation parts.
+
+    Of equals the one that ran first.
+    """
+    trials = read_trials()
+    best = trials.sort_values("val_auroc", ascending=False, kind="stable")
+    first = best.drop_duplicates("arm").set_index("arm")["trial"]
+    return {arm: first[arm] for arm in PROTOCOL["arms"] if arm in first}
+
+
+def asked(trial: Trial, study: Study, role: str) -> list[Predictions]:
+    """Return what each fold of a trial says, asked once and kept."""
+    told = []
+    for fold in range(PROTOCOL["folds"]):
+        file = WORK / trial.name / f"{role}-{fold}.tsv"
+        if not file.exists():
+            told_by(trial, study, fold, role).write(file)
+        told.append(Predictions.read(file))
+    return told
+
+
+def mean_of(parts: tuple[Predictions, ...]) -> Predictions:
+    """Return the mean of what several models say of the same scans."""
+    first = parts[0].table.sort_values("path", ignore_index=True)
+    columns = [f"p_{name}" for name in parts[0].classes]
+    others = [part.table.set_index("path").loc[first["path"]] for part in parts]
+    mean = sum(other[columns].to_numpy() for other in others) / len(parts)
+    return Predictions(
+        parts[0].classes, first.assign(**dict(zip(columns, mean.T, strict=True)))
+    )
+
+
+def together(parts: list[Predictions]) -> Predictions:
+    """Put the test parts of all folds in one table."""
+    tables = [part.table for part in parts]
+    return Predictions(parts[0].classes, pd.concat(tables, ignore_index=True))
+
+
+def scores_of(
+    told: Predictions, floor: Predictions, fold_of: dict[str, int], *, is_floor: bool
+) -> dict[str, Any]:
+    """Return AUROC within folds, its difference to the floor, and AUROC across."""
+    metrics = score(
+        told,
+        fold_of=fold_of,
+        floors={} if is_floor else {"linear": floor},
+        seed=PROTOCOL["seed"],
+    )
+    section = metrics["by_participant"]
+    found: dict[str, Any] = {
+        "n_participants": section["n_participants"],
+        "n_images": section["n_images"],
+        **numbers("auroc", section["scores"]["auroc"]),
+        **numbers("across_folds", section["auroc_pooled_over_folds"]),
+        **numbers("balanced_accuracy", section["scores"]["balanced_accuracy"]),
+    }
+    if is_floor:
+        return found | numbers("above_floor", {})
+    return found | numbers("above_floor", metrics["above_floor"]["auroc"]["difference"])
+
+
+def numbers(name: str, entry: dict[str, Any]) -> dict[str, float | None]:
+    """Return a score and its interval under three names."""
+    values = (entry.get(key) for key in ("value", "low", "high"))
+    return {
+        f"{name}{suffix}": None if value is None else round(value, 4)
+        for suffix, value in zip(("", "_low", "_high"), values, strict=True)
+    }
+
+
+def cost_of(arm: str, chosen: dict[str, str], members: list[str]) -> dict[str, Any]:
+    """Return the minutes of the trial, or of all that were put together."""
+    trials = read_trials().set_index("trial")
+    names = [chosen[one] for one in (members if arm == TOGETHER else [arm])]
+    return {
+        "minutes": round(float(trials.loc[names, "minutes"].sum()), 1),
+        "pretraining_minutes": round(sum(map(pretraining_minutes, names)), 1),
+    }
+
+
+def pretraining_minutes(name: str) -> float:
+    """Return how long a trial pre-trained in all folds."""
+    files = (WORK / name / "pretraining").glob("*/history.jsonl")
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    return sum(json.loads(line)["seconds"] for line in lines) / 60
+
+
+def write_predictions(arm: str, told: Predictions, fold_of: dict[str, int]) -> str:
+    """Write made-up names, labels and probabilities; return the file's name."""
+    table = told.by_participant().table
+    known_as = made_up_names(sorted(fold_of))
+    columns = {
+        "person": [known_as[who] for who in table.participant_id],
+        "label": table.label,
+        **{f"p_{name}": table[f"p_{name}"].round(6) for name in told.classes},
+        "fold": [fold_of[who] for who in table.participant_id],
+    }
+    name = f"predictions/{arm}.tsv"
+    frame = pd.DataFrame(columns).sort_values("person", kind="stable")
+    write_text(HERE / name, frame.to_csv(sep="\t", index=False, lineterminator="\n"))
+    return name
+
+
+def made_up_names(participants: list[str]) -> dict[str, str]:
+    """Return a random name for each participant, the same in all files."""
+    file = WORK / "made-up-names.json"
+    if not file.exists():
+        shuffled = list(participants)
+        secrets.SystemRandom().shuffle(shuffled)
+        write_json(file, {who: f"person-{n:03}" for n, who in enumerate(shuffled, 1)})
+    names: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return names
+
+
+def arms_table() -> str:
+    """Return the rows of ``arms.tsv`` as the page shows them."""
+    lines = [
+        "| how it learned | AUROC, no dementia against any | minus the linear floor | "
+        "across folds | on validation parts | minutes, of them before labels |",
+        "| --- | --- | --- | --- | ---: | --- |",
+    ]
+    for row in pd.read_csv(ARMS, sep="\t").itertuples():
+        above = "" if row.arm == FLOOR else told_as(row, "above_floor", "+.2f")
+        lines.append(
+            f"| {PROTOCOL['arms'][row.arm]['title']} (`{row.trial}`) | "
+            f"{told_as(row, 'auroc')} | {above} | {row.across_folds:.2f} | "
+            f"{row.val_auroc:.2f} | {row.minutes:.0f}, {row.pretraining_minutes:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def trials_table() -> str:
+    """Return the rows of ``trials.tsv`` as the page shows them."""
+    lines = [
+        "| trial | pictures | AUROC on validation parts | minutes | what it is |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    for row in read_trials().itertuples():
+        file = HERE / "trials" / f"{row.trial}.toml"
+        words = "as in the report"
+        if file.exists():
+            head = file.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+            words = " ".join(x.lstrip("# ") for x in head if x.startswith("#"))
+        lines.append(
+            f"| `{row.trial}` | {row.images} | {row.val_auroc:.3f} | {row.minutes:.0f} "
+            f"| {words} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def told_as(row: Any, name: str, form: str = ".2f") -> str:
+    """Return a score with its interval in words."""
+    value, low, high = (getattr(row, f"{name}{x}") for x in ("", "_low", "_high"))
+    if pd.isna(low):
+        return f"{value:{form}}"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def fill_page(page: Path = PAGE) -> None:
+    """Put both tables between their marks."""
+    text = page.read_text(encoding="utf-8")
+    for mark, table in (("arms", arms_table()), ("trials", trials_table())):
+        before, rest = text.split(f"<!-- {mark} -->")
+        after = rest.split(f"<!-- /{mark} -->")[1]
+        text = f"{before}<!-- {mark} -->\n{table}<!-- /{mark} -->{after}"
+    write_text(page, text)
+
+
+if __name__ == "__main__":
+    main()
