@@ -41,6 +41,7 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.compute import make_fabric
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.rows import predictions_of_rows
+from vit_dementia.models.weights import load_model
 from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.progress import Quiet
@@ -136,7 +137,7 @@ def run_trial(trial: Trial, study: Study) -> None:
     """Train what is missing of a trial, score its validation parts, note it."""
     folds = range(len(study.split.folds))
     told, minutes = [], 0.0
-    if not trial.folder.exists() and trial.arm not in {"linear", "cnn"}:
+    if not trial.folder.exists() and trial.arm not in {"linear", "cnn", "frozen"}:
         # A cross-validation, which --resume scores in full once it stands for its arm.
         RunFolder.create(trial.folder, trial.config(study), study.cohort, study.split)
     trial.folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +157,7 @@ def run_trial(trial: Trial, study: Study) -> None:
 
 def train_fold(trial: Trial, study: Study, fold: int) -> None:
     """Leave a finished run of one fold in the trial's folder."""
-    if trial.arm == "linear":
+    if trial.arm in {"linear", "frozen"}:
         return  # learned when asked: it takes a second
     out = trial.folder / "folds" / str(fold)
     if trial.arm == "cnn":
@@ -183,6 +184,8 @@ def told_by(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
     """Return what one fold's model says of one part of its split."""
     if trial.arm == "linear":
         return linear_floor(study, fold, role)
+    if trial.arm == "frozen":
+        return frozen_linear(trial, study, fold, role)
     if trial.arm == "cnn":
         return told_by_cnn(trial, study, fold, role)
     run = RunFolder.open(trial.folder / "folds" / str(fold))
@@ -191,6 +194,53 @@ def told_by(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
     logits = reading.read(reading.images, rows, role).logits
     mended = reading.model.calibration.scaling(softmax(logits))
     return predictions_of_rows(reading.cohort, rows, mended)
+
+
+def frozen_linear(trial: Trial, study: Study, fold: int, role: str) -> Predictions:
+    """Return what a linear model says of features that no scan has taught."""
+    cohort, features = frozen_features(trial, study)
+    parts = roles(cohort, study.split.folds[fold])
+    known, asked = np.flatnonzero(parts == "train"), np.flatnonzero(parts == role)
+    unit = np.array(cohort.unit_ids("participant"))
+    spread = [
+        np.stack(
+            [
+                np.concatenate([mine.mean(axis=0), mine.std(axis=0)])
+                for who in np.unique(unit[rows])
+                for mine in [features[rows][unit[rows] == who]]
+            ]
+        )
+        for rows in (known, asked)
+    ]
+    first = np.unique(unit[known], return_index=True)[1]
+    told = floors.linear(
+        spread[0],
+        cohort.labels()[known][first],
+        spread[1],
+        num_classes=len(cohort.classes),
+    )
+    of_row = np.unique(unit[asked], return_inverse=True)[1]
+    return predictions_of_rows(cohort, asked, told[of_row])
+
+
+def frozen_features(trial: Trial, study: Study) -> tuple[Cohort, np.ndarray]:
+    """Return the pooled tokens of every slice, computed once."""
+    config = trial.config(study)
+    size = config.data.image_size or (208, 176)
+    prepared = SlicePreprocessing(size=size, mean=0.449, std=0.226)  # of ImageNet, gray
+    cohort, images = pack_scans(study.cohort, prepared, cache=None, watch=Quiet())
+    file = trial.folder / "features.npy"
+    if not file.exists():
+        model = load_model(
+            study.weights, num_classes=0, image_size=size, channels=1, vit=config.vit
+        ).eval()
+        told = []
+        with torch.inference_mode():
+            for start in range(0, len(images), 64):
+                batch = torch.from_numpy(np.ascontiguousarray(images[start:][:64]))
+                told.append(model(prepared.normalize(batch)).numpy())
+        np.save(file, np.concatenate(told).astype(np.float64))
+    return cohort, np.load(file)
 
 
 def linear_floor(study: Study, fold: int, role: str) -> Predictions:
