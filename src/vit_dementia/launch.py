@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+# How processes share a training: as they were started, or each on its part of a batch.
+Strategy = Literal["auto", "ddp", "fsdp"]
 _INTERACTIVE = ("bash", "interactive")  # a SLURM shell: what is run in it is alone
 
 

@@ -30,6 +30,7 @@ from vit_dementia.inference.compute import described, make_fabric
 from vit_dementia.inference.forward import BATCH_SIZE, logits_of
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.fitting import preprocessing_for
+from vit_dementia.preparation.foreground import find_foreground
 from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.training.material import make_split
 from vit_dementia.training.start import begin_model, patch_size_of
@@ -85,14 +86,19 @@ class Plan:
         )
         return self.folds * self.epochs * epoch / 1e6
 
-    def hours_at(self, tflops: float, *, share: float) -> float:
+    def hours_at(self, tflops: float, *, share: float, devices: int = 1) -> float:
         """Return the hours on hardware with this rate, if this share of it is reached.
 
+        Args:
+            tflops: 10^12 additions and multiplications a second of one device.
+            share: of it that training reaches, the exchange of gradients included.
+            devices: which train together.
+
         >>> plan = Plan("here", 0, 10**6, 0, 36, 1, 1, 1000.0, 1.0, 1.0, 1.0, 1.0)
-        >>> plan.hours_at(100.0, share=0.5)
-        200.0
+        >>> plan.hours_at(100.0, share=0.5), plan.hours_at(100.0, share=0.5, devices=8)
+        (200.0, 25.0)
         """
-        return self.petaflops / (tflops / 1e3 * share) / _HOUR
+        return self.petaflops / (tflops / 1e3 * share * devices) / _HOUR
 
     def sentences(self) -> list[str]:
         """Say the model of the cost line by line."""
@@ -129,6 +135,10 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
     )
     size = preprocessing.size
     model = begin_model(config, classes=cohort.classes, image_size=size)
+    few, read_rate = _read_few(cohort.files(), preprocessing)
+    if config.data.tokens == "foreground" and len(few):
+        side = model.architecture.token_size
+        model = model.seeing(find_foreground(few, side))
     fabric = make_fabric(config.device, config.train.precision)
     images = random_slices(4 * config.train.num_at_once, (config.data.channels, *size))
     training, forward = (
@@ -158,7 +168,7 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
         gflops_forward=forward.flops / 1e9,
         train_rate=config.train.num_at_once / float(np.median(times.total)),
         forward_rate=BATCH_SIZE / float(np.median(scoring[""])),
-        read_rate=_read_rate(cohort.files(), preprocessing),
+        read_rate=read_rate,
     )
 
 
@@ -182,14 +192,22 @@ def _empty(images: UInt8[np.ndarray, "n c *space"]) -> torch.Tensor:
     return torch.empty(2, *images.shape[1:], device="meta")
 
 
-def _read_rate(files: list[Path], preprocessing: Preprocessing) -> float:
-    """Return how many files a second are read and prepared; the bad ones count too."""
+def _read_few(
+    files: list[Path], preprocessing: Preprocessing
+) -> tuple[UInt8[np.ndarray, "n c *space"], float]:
+    """Return a few scans from all over, and how many files a second that took.
+
+    Bad files count too: a training lists them, and they take their time all the same.
+    """
     step = max(1, len(files) // _READ)
     chosen = files[::step][:_READ]
+    scans = []
     start = time.perf_counter()
     for file in chosen:
         try:
-            preprocessing.read(file)
+            scans.append(preprocessing.read(file))
         except ScanError:
-            continue  # a training lists it; it took its time all the same
-    return len(chosen) / (time.perf_counter() - start)
+            continue
+    rate = len(chosen) / (time.perf_counter() - start)
+    shape = (len(scans), preprocessing.channels, *preprocessing.size)
+    return np.array(scans, dtype=np.uint8).reshape(shape), rate

@@ -44,6 +44,7 @@ def bench(
     folds: int = 1,
     tflops: float | None = None,
     share: float = 0.5,
+    devices: int = 1,
     config: Annotated[RunConfig, Parameter(name="*")] = RunConfig(),
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
     recipe: str | None = None,  # noqa: ARG001  # app.py reads it before the flags
@@ -72,6 +73,7 @@ def bench(
         tflops: with --plan: 10^12 operations a second of other hardware's matrix
             products, for its hours.
         share: with --plan: share of tflops that is reached.
+        devices: with --plan and --tflops: how many of them train together.
         recipe: with --plan: name or TOML file of settings.
         out: also write bench.tsv and bench.md here.
         json: print one JSON document on stdout.
@@ -89,9 +91,12 @@ def bench(
         made = _plan(read_cohort(data, cohort), config, folds=folds, seconds=seconds)
         document = made.to_dict()
         if tflops is not None:
-            document["hours_elsewhere"] = made.hours_at(tflops, share=share)
+            document["hours_elsewhere"] = made.hours_at(
+                tflops, share=share, devices=devices
+            )
+            several = f"{devices} times " if devices > 1 else ""
             say(
-                f"at {tflops:g} TFLOP/s, of which {share:.0%} are reached: "
+                f"at {several}{tflops:g} TFLOP/s, of which {share:.0%} are reached: "
                 f"{document['hours_elsewhere']:.2g} hours"
             )
     elif loading:

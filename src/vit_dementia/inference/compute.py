@@ -14,11 +14,10 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from vit_dementia.errors import ConfigError
-from vit_dementia.launch import Launch, this_launch
+from vit_dementia.launch import Launch, Strategy, this_launch
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16", "fp32"]
-Strategy = Literal["auto", "ddp"]
 
 # A process may score or write for long while the others wait; who starts them (torchrun
 # or SLURM) sees by itself when one has died.
@@ -34,8 +33,9 @@ def make_fabric(
         device: where to compute.
         precision: of matrix products.
         strategy: how the processes of a training work together: ``auto`` as they were
-            started, ``ddp`` each on its share of a batch. None: this process by itself,
-            whoever else was started.
+            started, ``ddp`` each on its share of a batch, ``fsdp`` each also with its
+            share of the weights. None: this process by itself, whoever else was
+            started.
 
     Raises:
         ConfigError: if the device is not on this machine, or cannot be shared so.
@@ -56,6 +56,11 @@ def make_fabric(
         precision = "bf16" if computes_in_bf16(device) else "fp32"
     # Fabric logs hints about its own set-up that no user of ours can act on.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if strategy == "fsdp":
+        raise ConfigError(
+            f"strategy: fsdp was asked for on {device}; it spreads weights too "
+            "large for one GPU, which is not offered yet; needs ddp"
+        )
     launch = Launch() if strategy is None else this_launch()
     if launch.num_processes == 1 and strategy != "ddp":
         chosen: str | DDPStrategy = "auto"

@@ -87,8 +87,8 @@ class Training:
         else:
             if saved.progress.facts.get("scans", scans) != scans:
                 raise DataError(
-                    f"{folder.path}: the scans have changed since the run was stopped; "
-                    "needs the very same to go on; train on the new ones in a new run"
+                    f"{folder.path}: scans or classes have changed since the run was "
+                    "stopped; needs the very same to go on; begin a new run with others"
                 )
             place = checkpoint.load(saved, goal.model, optimizer)
         facts = {"slowed": place.facts.get("slowed", 0), "scans": scans}

@@ -9,12 +9,8 @@ from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split
 from vit_dementia.errors import ConfigError
-from vit_dementia.inference.compute import (
-    Strategy,
-    described,
-    deterministic,
-    make_fabric,
-)
+from vit_dementia.inference.compute import described, deterministic, make_fabric
+from vit_dementia.launch import Strategy
 from vit_dementia.models.description import Architecture
 from vit_dementia.progress import Logged, Quiet, Watch
 from vit_dementia.training.calibrate import calibrate

@@ -12,6 +12,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split
 from vit_dementia.errors import ConfigError
 from vit_dementia.files import free_run_path
+from vit_dementia.launch import Strategy
 from vit_dementia.progress import Watch
 from vit_dementia.training import run
 from vit_dementia.training.run_folder import RunFolder
@@ -26,6 +27,7 @@ def train(
     split: Split | None = None,
     cache: Path | None = None,
     watch: Watch | None = None,
+    strategy: Strategy = "auto",
     **settings: Any,
 ) -> RunFolder:
     """Train on a cohort and return the finished run: ``vit-dementia train``.
@@ -37,6 +39,7 @@ def train(
         split: who trains, chooses and tests; made (and saved) if left out.
         cache: where decoded scans are kept.
         watch: who is told of the progress.
+        strategy: how processes that torchrun or SLURM started together share the work.
         settings: fields of the configuration by their names (``epochs=10``), or a
             table of them (``vit={"depth": 6}``).
 
@@ -52,6 +55,7 @@ def train(
         split=guarded(cohort, split, config, cache=cache, watch=watch),
         cache=cache,
         watch=watch,
+        strategy=strategy,
     )
 
 

@@ -48,6 +48,18 @@ def test_fewer_slices_of_each_participant_make_an_epoch_shorter(cohort) -> None:
     assert plan(cohort, few, folds=1, seconds=0.0).num_train == everything.num_train / 3
 
 
+def test_patches_that_show_nothing_cost_nothing(cohort) -> None:
+    for file in cohort.files():
+        pixels = np.asarray(Image.open(file)).copy()
+        pixels[:16] = 0
+        Image.fromarray(pixels).save(file)
+    everything = dataclasses.replace(CONFIG, data=DataConfig(tokens="all"))
+    half, whole = (
+        plan(cohort, config, folds=1, seconds=0.0) for config in (CONFIG, everything)
+    )
+    assert half.gflops_training < 0.8 * whole.gflops_training
+
+
 def test_hours_are_images_over_rates() -> None:
     made = Plan(
         where="here",
