@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from vit_dementia.config import TrainConfig
-from vit_dementia.data.draws import keys_for
+from vit_dementia.config import AugmentConfig, TrainConfig
+from vit_dementia.data.augmentation import augment
+from vit_dementia.data.draws import Draws, keys_for
 from vit_dementia.inference.compute import make_fabric
+from vit_dementia.models import create_model
 from vit_dementia.training.loop import Batch, classify, fit
+from vit_dementia.training.mixing import mix
 from vit_dementia.training.optimizer import make_optimizer
 
 
@@ -130,3 +135,54 @@ def test_correctness_is_that_of_the_largest_logit(label) -> None:
     )
     _, is_correct = objective(model, batch)
     assert is_correct.tolist() == [float(label == 0)] * 2
+
+
+class _Waits(TorchDispatchMode):
+    """Count what makes a host wait for its device: numbers read back, lengths found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = str(func)
+        if any(
+            word in name for word in ("local_scalar", "nonzero", "unique", "equal.")
+        ):
+            self.found.append(name)
+        return func(*args, **kwargs or {})
+
+
+def test_a_step_never_waits_for_its_device() -> None:
+    everything = AugmentConfig(flip=0.5, elastic=0.03, ghosting=0.5, erase=0.5)
+    model = create_model(
+        num_classes=3, image_size=(16, 16), patch_size=8, embed_dim=8, depth=1,
+        num_heads=1, dropout=0.1, drop_path=0.1,
+    )  # fmt: skip
+    config = TrainConfig(label_smoothing=0.1)
+    batch = Batch(
+        0,
+        torch.zeros(4, 1, 16, 16, dtype=torch.uint8),
+        torch.arange(4) % 3,
+        keys_for(places=range(4)),
+    )
+    steps = fit(
+        model,
+        [batch] * 3,
+        classify(
+            lambda b: augment(b.images.float() / 255, everything, Draws(b.keys)),
+            class_weights=torch.ones(3),
+            label_smoothing=0.1,
+            mixed=lambda _b, x, y: mix(x, y, np.random.default_rng(0), mixup=1.0),
+        ),
+        make_optimizer(model, config, depth=1),
+        config,
+        fabric=make_fabric("cpu", "fp32"),
+        num_steps=3,
+        seed=0,
+    )
+    with _Waits() as waits:
+        last = list(steps)[-1]
+        assert waits.found == []
+        last.losses.sum().item()  # and it would have been seen
+    assert waits.found == ["aten._local_scalar_dense.default"]
