@@ -64,6 +64,10 @@ CHANGES = (
     "--train.label-smoothing=0.3",
     "--train.balance=weights",
     "--train.balance=sampling",
+    "--train.balance=effective",
+    "--train.mixup=0.4",
+    "--train.cutmix=1.0",
+    "--train.ema=0.9",
     "--freeze=backbone",
     "--freeze=1-blocks",
     "--seed=1",
@@ -115,10 +119,14 @@ def test_every_setting_of_training_is_tried_above_or_by_name_elsewhere() -> None
     elsewhere = {
         "model", "init", "device", "fold", "allow_leakage",  # test_main_job
         "train.lora_rank",  # test_main_job
+        "train.loss", "train.effective_beta",  # test_objectives
+        "goal", "mask.hidden", "mask.decoder_dim", "mask.decoder_depth",
+        "mask.decoder_heads",  # test_pretrain
         "data.tokens", "train.views", "train.retries",  # in tests of their names
         "vit.patch_size", "vit.embed_dim", "vit.depth", "vit.num_heads", "vit.mlp_dim",
         "data.fit", "train.early_stopping", "train.precision", "train.watch_test",
         "train.checkpoint_minutes",  # test_resume
+        "train.deterministic",  # test_unbreakable
     }  # fmt: skip
     tried = {
         change.lstrip("-").partition("=")[0].replace("-", "_") for change in CHANGES

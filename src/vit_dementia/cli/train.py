@@ -11,6 +11,7 @@ from vit_dementia.cli.options import CohortOptions, new_folder, read_cohort, tel
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
+from vit_dementia.launch import Strategy
 
 
 def train(
@@ -24,6 +25,8 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     cache: Path | None = None,
+    strategy: Strategy = "auto",
+    find_learning_rate: bool = False,
 ) -> None:
     """Train a Vision Transformer from scratch, or fine-tune one with --init.
 
@@ -36,9 +39,12 @@ def train(
         out: new folder for the run [default: runs/TIME-train].
         resume: go on with this run where it stopped.
         cache: folder for decoded scans [default: the user's cache folder].
+        strategy: how several processes, started by torchrun or SLURM, share the work.
+        find_learning_rate: train nothing; let the learning rate rise until the loss
+            blows up, and print the one to take.
     """
     from vit_dementia.data.splits import Split
-    from vit_dementia.training import run
+    from vit_dementia.training import range_test, run
     from vit_dementia.workflows.guard import guarded
 
     if data is None and resume is None:
@@ -47,20 +53,35 @@ def train(
     if resume is not None:
         told = None if config == RunConfig() else config
         folder = run.resume(
-            resume, config=told, cohort=scans, cache=cache, watch=watch_for_people()
+            resume,
+            config=told,
+            cohort=scans,
+            cache=cache,
+            watch=watch_for_people(),
+            strategy=strategy,
         )
     else:
         assert scans is not None
         tell(scans)
         watch = watch_for_people()
         given = None if split is None else Split.read(split, scans)
+        parts = guarded(scans, given, config, cache=cache, watch=watch)
+        if find_learning_rate:
+            curves = new_folder(out, "learning-rate")
+            curve = range_test.find_learning_rate(
+                scans, config, out=curves, split=parts, cache=cache, watch=watch
+            )
+            say(f"curve: {curves / 'learning-rate.png'}")
+            print(f"{curve.suggestion:.1e}")
+            return
         folder = run.train(
             scans,
             config,
             out=new_folder(out, "train"),
-            split=guarded(scans, given, config, cache=cache, watch=watch),
+            split=parts,
             cache=cache,
             watch=watch,
+            strategy=strategy,
         )
     say(f"run: {folder.path}")
     say(f"score it once, at the end: vit-dementia evaluate {folder.path}")
