@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import json
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,19 @@ def to_toml(config: RunConfig) -> str:
     return tomli_w.dumps(_without_none(dataclasses.asdict(config)))
 
 
+def to_recipe(config: RunConfig, head: Sequence[str]) -> str:
+    """Return the settings that differ from the defaults as TOML, under a comment.
+
+    >>> print(to_recipe(RunConfig(seed=3), ["Mine."]), end="")
+    # Mine.
+    seed = 3
+    """
+    import tomli_w
+
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in head)
+    return comment + tomli_w.dumps(_without_none(_changed(config)))
+
+
 def from_toml(path: Path) -> RunConfig:
     """Read the settings that ``to_toml`` wrote.
 
@@ -105,6 +119,19 @@ def from_toml(path: Path) -> RunConfig:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     return config_from(parse(text, where=str(path)), where=str(path))
+
+
+def _changed(config: Any) -> dict[str, Any]:
+    """Return what differs from the defaults, table by table."""
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            if inner := _changed(value):
+                changed[field.name] = inner
+        elif value != getattr(type(config)(), field.name):
+            changed[field.name] = value
+    return changed
 
 
 def _without_none(settings: dict[str, Any]) -> dict[str, Any]:
