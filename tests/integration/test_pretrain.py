@@ -168,3 +168,34 @@ def test_pretraining_inside_folds_takes_model_and_pictures_from_them(
     )  # fmt: skip
     assert "sets model, data.val" in told.stderr
     assert not (tmp_path / "cv").exists()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """Return a cohort, the words that pre-train on it, and what the defaults teach."""
+    from vit_dementia.cli.app import run
+
+    folder = tmp_path_factory.mktemp("plain")
+    data = paint_cohort(folder / "data")
+    words = ["pretrain", str(data), *TINY, "--epochs=1", "--data.val=0"]
+    words += ["--cache", str(folder / "cache"), "--mask.decoder-dim=16"]
+    assert run([*words, "--out", str(folder / "run")]) == 0
+    return words, _weights(folder / "run")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "--mask.hidden=0.5",
+        "--mask.decoder-dim=24",
+        "--mask.decoder-depth=1",
+        "--mask.decoder-heads=2",
+    ],
+)
+def test_a_setting_of_the_mask_changes_the_encoder(
+    plain, change, command, tmp_path
+) -> None:
+    words, defaults = plain
+    name = change.partition("=")[0]
+    command(*(word for word in words if not word.startswith(name)), change, "--out=run")
+    assert not torch.equal(_weights(tmp_path / "run"), defaults)

@@ -117,6 +117,14 @@ def with_seen(
         roles: the part of each row.
         seen: who trained the weights that the training begins with.
         all_known: whether those are all.
+
+    >>> import pandas as pd
+    >>> from pathlib import Path
+    >>> table = pd.DataFrame({"participant_id": ["p1", "p2"]})
+    >>> cohort = Cohort(root=Path(), table=table, classes=(), ordered=False)
+    >>> parts = np.array(["train", "test"])
+    >>> with_seen(Leak((), True), cohort, parts, {"p2", "p3"}).participants
+    ('p2',)
     """
     tested = set(cohort.table["participant_id"][roles == "test"]) - {UNKNOWN}
     known = tested & set(seen)
