@@ -22,8 +22,8 @@ TEACHING = [
     [
         f"docs/how-to/{page}.md"
         for page in (
-            *("phantoms", "check", "split", "train", "fine-tune", "resume"),
-            *("cross-validate", "evaluate", "predict", "convert"),
+            *("phantoms", "check", "split", "train", "fine-tune", "pretrain"),
+            *("resume", "cross-validate", "evaluate", "predict", "convert"),
         )
     ],
 ]
@@ -42,7 +42,7 @@ def smaller(words: list[str]) -> list[str]:
     for flag, few in (("--epochs", "1"), ("--participants", "24")):
         if flag in words and words[words.index(flag) + 1].isdigit():
             words[words.index(flag) + 1] = few
-    if words[0] in ("train", "cross-validate") and "--resume" not in words:
+    if words[0] in ("train", "pretrain", "cross-validate") and "--resume" not in words:
         return [*words, *([] if "--epochs" in words else ["--epochs", "1"])]
     return words
 
