@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from importlib import resources
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -20,14 +21,19 @@ from vit_dementia.training.start import begin_model
 NAMES = recipes.recipe_names()
 
 
-def paint_cohort(root, people: int):
-    """Write noise on a bright square: eight people, four of either class."""
+def paint_cohort(root, people: int, *, volumes: bool):
+    """Write noise for some people, half of them of either class."""
     rng = np.random.default_rng(0)
     for person in range(people):
         folder = root / ("NonDemented", "MildDemented")[person % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(100, 255, (16, 16)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"sub-{person:03}_slice-0.png")
+        if volumes:
+            voxels = rng.integers(100, 255, (16, 16, 16)).astype(np.float32)
+            image = nib.Nifti1Image(voxels, np.eye(4))
+            nib.save(image, folder / f"sub-{person:03}_T1w.nii.gz")
+        else:
+            pixels = rng.integers(100, 255, (16, 16)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"sub-{person:03}_slice-0.png")
     return root
 
 
@@ -75,7 +81,7 @@ def test_a_recipe_runs_forward_and_back(recipe) -> None:
 def test_a_recipe_takes_a_step_of_training(recipe, tmp_path) -> None:
     """The numbers of the network are made tiny; all else is as the recipe says."""
     config = recipes.config_from(recipes.read_recipe(recipe), where=recipe)
-    heads = config.vit.num_heads or 2
+    heads, volumes = config.vit.num_heads or 2, config.data.input == "volume"
     small = replace(
         config.vit,
         patch_size=8,
@@ -89,10 +95,16 @@ def test_a_recipe_takes_a_step_of_training(recipe, tmp_path) -> None:
         model="ViT-Ti/16",
         device="cpu",
         vit=small,
-        data=replace(config.data, image_size=(16, 16), val=0.25, test=0.25),
+        data=replace(
+            config.data,
+            image_size=None if volumes else (16, 16),
+            volume_size=(16, 16, 16) if volumes else None,
+            val=0.25,
+            test=0.25,
+        ),
         train=replace(config.train, epochs=1, batch_size=4, accumulate=1),
     )
-    cohort = Cohort.from_path(paint_cohort(tmp_path / "data", people=8))
+    cohort = Cohort.from_path(paint_cohort(tmp_path / "data", 8, volumes=volumes))
     folder = run.train(cohort, config, out=tmp_path / "run", cache=tmp_path / "cache")
     record = json.loads((folder.path / "history.jsonl").read_text("utf-8"))
     assert record["train_loss"] < 10
