@@ -2,8 +2,10 @@
 
 The worse half of every image's candidates shows what different people reach at the
 same height (the strangers); the second best ones show what the next slice of the same
-person reaches. A cohort in which these two do not lie apart has no neighboring slices,
-and only a likeness far beyond all strangers (a copy) counts there.
+person reaches. Of few people candidates are left who are one person all the same: what
+a first calibration groups is taken out of the strangers of the second. A cohort in
+which the two do not lie apart has no neighboring slices, and only a likeness far beyond
+all strangers (a copy) counts there.
 
 Likenesses are compared after Fisher's z-transform.
 
@@ -15,7 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
+
+from vit_dementia.audit.contraction import contract
 
 _LEAST = 5.0  # spreads beyond the median of strangers where one person may begin
 _LEAST_ALONE = 8.0  # the same where no neighboring slices are seen
@@ -23,7 +27,7 @@ _APART = 8.0  # spreads between strangers and next slices, at least
 _MANY = 0.5  # share of images with a next slice, at least
 _COPY = 5.0  # spreads of next slices beyond their median where copies begin
 _A_COPY = 2.18  # Fisher's z where copies begin if no next slices are seen: r = 0.975
-_AGAINST = 0.05  # most that a pair speaks against: two slices apart are as unlike
+_AGAINST = 0.03  # most that a pair speaks against: two slices apart are as unlike
 _FOR = 20.0  # most that one pair speaks for one person
 _SOFT = 1.5  # spreads in which evidence grows by one: pairs are not independent
 _TINY = 0.02  # least spread, in Fisher's z: rounding and interpolation
@@ -84,7 +88,21 @@ def calibrate(
         pairs: candidates, each pair once.
         likeness: of each pair, in [-1, 1].
     """
-    second, rest = _second_and_rest(count, pairs, _fisher(likeness))
+    height = _fisher(likeness)
+    first = _calibrated(count, pairs, height, np.ones(len(pairs), dtype=bool))
+    groups = contract(count, pairs, first.evidence(likeness))
+    apart = groups[pairs[:, 0]] != groups[pairs[:, 1]]
+    return _calibrated(count, pairs, height, apart) if apart.any() else first
+
+
+def _calibrated(
+    count: int,
+    pairs: Int[np.ndarray, "p 2"],
+    height: Float[np.ndarray, " p"],
+    apart: Bool[np.ndarray, " p"],
+) -> Calibration:
+    """Learn what likenesses mean, if pairs that are apart show strangers."""
+    second, rest = _second_and_rest(count, pairs, height, apart)
     middle, spread = _robust(rest)
     spread = max(spread, _TINY)
     beyond = (second - middle) / spread
@@ -105,23 +123,28 @@ def calibrate(
 
 
 def _second_and_rest(
-    count: int, pairs: Int[np.ndarray, "p 2"], height: Float[np.ndarray, " p"]
+    count: int,
+    pairs: Int[np.ndarray, "p 2"],
+    height: Float[np.ndarray, " p"],
+    apart: Bool[np.ndarray, " p"],
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " q"]]:
-    """Return each image's second best candidate, and the worse half of all.
+    """Return each image's second best candidate, and the worse half that is apart.
 
-    The second best is a next slice where every image has a copy, too.
+    The second best is a next slice where every image has a copy, too. If nobody's worse
+    half holds a stranger, all pairs that are apart are returned.
     """
     image = np.concatenate([pairs[:, 0], pairs[:, 1]])
     both = np.concatenate([height, height])
     order = np.lexsort((-both, image))
     ordered, owner = both[order], image[order]
+    strange = np.concatenate([apart, apart])[order]
     start = np.searchsorted(owner, np.arange(count))
     number = np.bincount(owner, minlength=count)
     rank = np.arange(len(ordered)) - start[owner]
-    worse = rank >= (number[owner] + 1) // 2
+    worse = strange & (rank >= (number[owner] + 1) // 2)
     second = np.full(count, -np.inf)
     second[number > 1] = ordered[start[number > 1] + 1]
-    return second, ordered[worse]
+    return second, ordered[worse if worse.any() else strange]
 
 
 def _robust(values: Float[np.ndarray, " n"]) -> tuple[float, float]:

@@ -61,7 +61,7 @@ def group(pictures: Pictures, *, alike: Likenesses | None = None) -> Grouping:
     num = len(pictures)
     evidence = alike.same_person
     groups = contract(num, alike.pairs, evidence)
-    quality = reliability(groups, alike.pairs, alike.excess, alike.calibration)
+    quality = reliability(groups, alike)
     refusal = _why_not(groups, alike, quality)
     names = [f"person-{number + 1:04}" for number in range(int(groups.max()) + 1)]
     return Grouping(

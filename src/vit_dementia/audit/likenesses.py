@@ -24,12 +24,14 @@ class Likenesses:
 
     Attributes:
         pairs: rows of scans; each pair once, the smaller row first.
+        mutual: whether both scans of a pair found each other, not one the other.
         likeness: correlation of fine detail at the best turn, in [-1, 1].
         calibration: what a likeness means.
     """
 
     prints: Fingerprints
     pairs: Int[np.ndarray, "p 2"]
+    mutual: Bool[np.ndarray, " p"]
     likeness: Float32[np.ndarray, " p"]
     calibration: Calibration
 
@@ -64,7 +66,7 @@ def look_alikes(pictures: Pictures, *, seed: int = 0) -> Likenesses:
         seed: of the search; it hardly matters.
     """
     prints = fingerprints(pictures.thumbnails)
-    pairs = candidates(prints, count=_CANDIDATES, seed=seed)
+    pairs, mutual = candidates(prints, count=_CANDIDATES, seed=seed)
     likeness = prints.likeness(pairs[:, 0], pairs[:, 1])
     known = calibrate(len(prints), pairs, likeness)
-    return Likenesses(prints, pairs, likeness, known)
+    return Likenesses(prints, pairs, mutual, likeness, known)

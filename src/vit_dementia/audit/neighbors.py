@@ -10,11 +10,11 @@ Shapes: n images, d features, k neighbors, c cells, p pairs.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int
 
 from vit_dementia.audit.fingerprints import Fingerprints
 
-_DIMENSIONS = 48  # principal components that are searched
+_DIMENSIONS = 128  # principal components that are searched
 _SAMPLE = 4000  # images that they are computed from
 _EXACT = 8192  # up to so many images all distances of features are computed
 _CELL = 256  # images in a cell, about
@@ -24,17 +24,18 @@ _BLOCK = 4096  # rows at a time
 
 def candidates(
     prints: Fingerprints, *, count: int, seed: int = 0
-) -> Int[np.ndarray, "p 2"]:
+) -> tuple[Int[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
     """Return pairs of images that are among each other's ``count`` likeliest.
 
-    Each pair comes once, the smaller index first, in order.
+    Each pair comes once, the smaller index first, in order; beside it stands whether
+    both found each other, or only one of them the other.
     """
     near = nearest(_components(prints, seed), count=count, seed=seed)
     left = np.repeat(np.arange(len(near)), near.shape[1])
     pairs = np.stack([left, near.ravel()], axis=1)
     pairs = np.sort(pairs[pairs[:, 1] >= 0], axis=1)
-    unique: np.ndarray = np.unique(pairs, axis=0)
-    return unique
+    unique, times = np.unique(pairs, axis=0, return_counts=True)
+    return unique, times > 1
 
 
 def nearest(

@@ -38,7 +38,9 @@ def test_too_few_rows_leave_places_empty() -> None:
 
 
 def test_each_pair_of_candidates_comes_once(slab_pictures) -> None:
-    pairs = candidates(fingerprints(slab_pictures.thumbnails), count=6)
+    pairs, mutual = candidates(fingerprints(slab_pictures.thumbnails), count=6)
     assert (pairs[:, 0] < pairs[:, 1]).all()
     assert len(np.unique(pairs, axis=0)) == len(pairs)
     assert set(pairs.ravel().tolist()) == set(range(len(slab_pictures)))
+    # Each image asks for six; what two find of each other is one pair for two answers.
+    assert len(pairs) + mutual.sum() == 6 * len(slab_pictures)
