@@ -14,6 +14,7 @@ from vit_dementia.data.participants import (
 )
 from vit_dementia.data.tables import Table
 from vit_dementia.errors import ConfigError, ManifestError
+from vit_dementia.spreadsheets import is_formula
 
 COLUMNS = (
     "path",
@@ -70,7 +71,7 @@ def read_records(
         cells[ours] = []
         for row, cell in enumerate(table.column(theirs)):
             try:
-                value = _path(cell, root) if ours == "path" else _PARSERS[ours](cell)
+                value = _path(cell, root) if ours == "path" else _fact(ours, cell)
             except ValueError as error:
                 found.append((row, f"column {theirs!r}: {error}"))
                 value = UNKNOWN
@@ -118,6 +119,16 @@ def _faults_of_mapping(
         if ours not in name_of
     ]
     return faults
+
+
+def _fact(ours: str, cell: str) -> str:
+    """Return a cell that is no path; a formula in it would run in a spreadsheet."""
+    value = _PARSERS[ours](cell)
+    if is_formula(value):
+        raise ValueError(
+            f"found {value!r}, which a spreadsheet would compute; plain text is needed"
+        )
+    return value
 
 
 def _path(cell: str, root: Path) -> str:

@@ -20,6 +20,7 @@ from vit_dementia.data.classes import UNKNOWN
 from vit_dementia.data.records import COLUMNS, read_records
 from vit_dementia.data.tables import read_table
 from vit_dementia.errors import ManifestError
+from vit_dementia.spreadsheets import shown_path
 
 FORMAT = 1
 
@@ -42,7 +43,7 @@ def write(path: Path, stored: Stored) -> None:
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in stored.table[list(COLUMNS)].itertuples(index=False, name=None):
-        writer.writerow([_cell(value) for value in row])
+        writer.writerow([shown_path(row[0]), *map(_cell, row[1:])])
     files.write_text(path, text.getvalue())
     files.write_json(
         path.with_suffix(".json"),

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from vit_dementia.errors import ManifestError
 from vit_dementia.files import replacing
+from vit_dementia.spreadsheets import is_formula, shown_path
 
 UNKNOWN = "n/a"  # BIDS: how a table says that a value is not known
 _NAMES = ("participant_id", "session_id", "path")
@@ -157,9 +158,9 @@ class Predictions:
         """Write the table as TSV; every digit of a probability is kept."""
         flags = self.table.abstained.map({True: "true", False: "false"})
         with replacing(path) as aside:
-            self.table.assign(abstained=flags).to_csv(
-                aside, sep="\t", index=False, lineterminator="\n"
-            )
+            self.table.assign(
+                abstained=flags, path=[*map(shown_path, self.table.path)]
+            ).to_csv(aside, sep="\t", index=False, lineterminator="\n")
 
     @classmethod
     def read(cls, path: Path, classes: Sequence[str] | None = None) -> Predictions:
@@ -226,6 +227,11 @@ def _check_columns(
             f"{path}: probabilities of the classes {list(found)} found; one column "
             f"p_<class> for each of {list(classes) or 'two or more classes'} is needed"
         )
+    faults += [
+        f"{path}: the class {name!r} would be computed by a spreadsheet; rename it"
+        for name in classes
+        if is_formula(name)
+    ]
     if table.empty:
         faults.append(f"{path}: no rows; at least one prediction is needed")
     if faults:
