@@ -10,32 +10,41 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 from cyclopts.config import Dict
 
 from vit_dementia import DISCLAIMER, __version__, recipes
+from vit_dementia.cli.remarks import remarks_told
 from vit_dementia.cli.terminal import escaped
-from vit_dementia.errors import ConfigError, VitDementiaError
+from vit_dementia.config import RunConfig
+from vit_dementia.errors import ConfigError, Interrupted, VitDementiaError
+from vit_dementia.launch import this_launch
 
 VERBS = {
     "demo": "Do the main job on the embedded phantoms: train, evaluate, report.",
     "check": "Say who is in the data, whether they leak, and what gives labels away.",
     "split": "Write a split file by participant.",
     "train": "Train from scratch, or from weights.",
+    "pretrain": "Learn from scans without labels: fill in hidden patches.",
     "cross-validate": "Train and score every fold of a split.",
+    "tune": "Search for settings on the validation part.",
     "evaluate": "Score a run by participant, with intervals and floors.",
     "compare": "Compare runs on the same participants.",
     "predict": "Say what a model sees on new scans.",
+    "export": "Write a model for another runtime, with the same answers.",
     "convert": "Write weights in the layout of another library.",
     "bench": "Time this network beside others; plan how long a recipe takes.",
     "data": "Make or download data.",
     "cache": "Decoded scans on this machine.",
 }
 _GROUPS = ("data", "cache")  # verbs that hold verbs
+# Faults are told by run(), which leaves with the exit code.
+_QUIETLY: Mapping[str, Any] = {"exit_on_error": False, "print_error": False}
 
 
 def make_app(speaking: Collection[str] = ()) -> App:
@@ -74,13 +83,17 @@ def run(tokens: Sequence[str]) -> int:
     try:
         app = make_app(tokens[:1])
         app.config = _recipe_of(tokens)
-        result = app(
-            tokens, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        with remarks_told():
+            if any(token.partition("=")[0] == "--recipes" for token in tokens):
+                result = _with_recipes(app, tokens)
+            else:
+                result = app(tokens, **_QUIETLY, result_action="return_value")
     except VitDementiaError as error:
         return _fail(tokens, error.faults, error.exit_code)
     except CycloptsError as error:
         return _fail(tokens, [_one_line(str(error))], ConfigError.exit_code)
+    except Interrupted as stopped:
+        return _fail(tokens, [str(stopped)], stopped.exit_code)
     except KeyboardInterrupt:
         return _fail(tokens, ["interrupted"], 128 + signal.SIGINT)
     except BrokenPipeError:
@@ -95,15 +108,35 @@ def _recipe_of(tokens: Sequence[str]) -> Dict | None:
     for position, token in enumerate(tokens):
         name, equals, value = token.partition("=")
         if name == "--recipe" and (equals or position + 1 < len(tokens)):
-            chosen = value if equals else tokens[position + 1]
-            settings = recipes.read_recipe(chosen)
-            # Below the verb's name: [train] is a table of settings, and train a verb.
-            return Dict({tokens[0]: settings}, source=f"recipe {chosen}")
+            return _below(tokens, value if equals else tokens[position + 1])
     return None
+
+
+def _below(tokens: Sequence[str], recipe: str) -> Dict:
+    """Return what a recipe sets, to lie between the defaults and the command line."""
+    # Below the verb's name: [train] is a table of settings, and train a verb.
+    return Dict({tokens[0]: recipes.read_recipe(recipe)}, source=f"recipe {recipe}")
+
+
+def _with_recipes(app: App, tokens: Sequence[str]) -> object:
+    """Call a verb that chooses among --recipes with the settings that each gives."""
+    command, bound, _ = app.parse_args(tokens, **_QUIETLY)
+    choices: dict[str, object] = {}
+    for recipe in bound.arguments.get("recipes", ()):
+        name = Path(recipe).stem
+        if name in choices:
+            raise ConfigError(f"--recipes: two are named {name}; rename one")
+        app.config = _below(tokens, recipe)
+        again = app.parse_args(tokens, **_QUIETLY)[1]
+        choices[name] = again.arguments.get("config", RunConfig())
+    bound.arguments["choices"] = choices
+    return command(*bound.args, **bound.kwargs)
 
 
 def _fail(tokens: Sequence[str], faults: Sequence[str], code: int) -> int:
     """Tell every fault on a line of its own, or as one JSON document if asked for."""
+    if this_launch().local_rank:
+        return code  # another process of this machine has the same to tell
     for fault in faults:
         print(escaped(f"vit-dementia: {fault}"), file=sys.stderr)
     if "--json" in tokens:
