@@ -99,9 +99,17 @@ class DataConfig:
     volume_size: tuple[int, int, int] | None = None
     """depth, height and width of a volume given to the model [default: the commonest
     size of the training volumes, rounded up to whole patches]"""
+    plane: Literal["axial", "coronal", "sagittal"] | None = None
+    """how slices are cut from volumes [default: coronal]"""
+    slab_mm: tuple[float, float] | None = None
+    """from where to where slices are cut from volumes: below the top of the head
+    (axial), behind its front (coronal), right of its middle (sagittal) [default: the
+    temporal lobes and ventricles: 48 100, 78 114 or -30 30]"""
+    slices: int | None = None
+    """slices cut from each volume [default: 8]"""
     spacing_mm: float | None = None
-    """side of a voxel given to the model [default: the commonest of the training
-    volumes]"""
+    """side of a voxel, or of a slice's pixel, given to the model [default: the
+    commonest of the training volumes; 2 for slices of volumes]"""
     channels: Literal[1, 3] = 1
     """1: gray; 3: red, green, blue (a gray slice is repeated)"""
     fit: Literal["pad", "stretch"] = "pad"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from vit_dementia.data.bids import is_bids, is_caps, list_bids, list_caps
 from vit_dementia.data.classes import UNKNOWN
 from vit_dementia.data.images import PICTURE_SUFFIXES
+from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.participants import Identity
 from vit_dementia.data.records import read_records
 from vit_dementia.data.tables import read_table
@@ -14,22 +16,20 @@ from vit_dementia.errors import DataError
 
 
 def scans_in(paths: Iterable[Path]) -> list[Path]:
-    """Return named files as they are, and the pictures inside named folders, sorted.
+    """Return named files as they are, and the scans inside named folders, sorted.
+
+    Of a BIDS data set, or of Clinica's CAPS, these are its T1-weighted volumes.
 
     Raises:
-        DataError: with every name that is not there or holds no picture.
+        DataError: with every name that is not there or holds no scan.
     """
     found: list[Path] = []
-    faults = []
+    faults: list[str] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in PICTURE_SUFFIXES and not file.is_dir()
-            )
+            inside = _inside(path, faults)
             if not inside:
-                faults.append(f"{path}: holds no picture; needs PNG, JPEG, TIFF …")
+                faults.append(f"{path}: holds no scan; needs PNG, JPEG, NIfTI …")
             found += inside
         elif path.exists() or path.is_symlink():
             found.append(path)
@@ -40,6 +40,20 @@ def scans_in(paths: Iterable[Path]) -> list[Path]:
     if faults:
         raise DataError(*faults)
     return found
+
+
+def _inside(folder: Path, faults: list[str]) -> list[Path]:
+    """Return the scans in one folder and below it."""
+    if is_bids(folder) or is_caps(folder):
+        listed = list_caps(folder) if is_caps(folder) else list_bids(folder)
+        faults += listed.faults
+        return sorted(folder / path for path in listed.paths)
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if (file.suffix.lower() in PICTURE_SUFFIXES or is_nifti_name(file.name))
+        and not file.is_dir()
+    )
 
 
 def who_is_on(

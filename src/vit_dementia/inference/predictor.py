@@ -1,4 +1,7 @@
-"""One predictor behind three doors: the command line, Python and the web page."""
+"""One predictor behind three doors: the command line, Python and the web page.
+
+Shapes: ``n`` scans, ``r`` rows that a network reads of them, ``k`` classes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.data.participants import Identity, identify
@@ -20,7 +24,7 @@ from vit_dementia.inference.folds import SavedFolds, read_models
 from vit_dementia.inference.forward import BATCH_SIZE, softmax
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.reader import MISFIT, Reader
-from vit_dementia.preparation.spec import Preprocessing
+from vit_dementia.preparation.spec import Preprocessing, rows_of, rows_per_scan
 from vit_dementia.progress import Quiet, Watch
 
 FORMAT_VERSION = 1
@@ -245,7 +249,7 @@ class Predictor:
                 bar.advance(len(chosen))
         none = np.empty((0, len(self.model.classes)), np.float32)
         each = [
-            member.calibration.scaling(softmax(np.concatenate([*said, none])))
+            _by_scan(member, softmax(np.concatenate([*said, none])))
             for member, said in zip(self.model.members, logits, strict=True)
         ]
         known = who or {}
@@ -273,9 +277,11 @@ class Predictor:
         """Let every member read some scans, each prepared as it was trained on them."""
         for reader, said in zip(self.readers, logits, strict=True):
             way = _stored(reader.model.preprocessing)
-            read = reader(np.stack([one[way] for one in images]), np.arange(len(names)))
+            rows = rows_of(way, np.stack([one[way] for one in images]))
+            read = reader(rows, np.arange(len(rows)))
             said.append(read.logits)
-            misfits.update(np.array(names)[~read.fits].tolist())
+            fits = read.fits.reshape(len(names), rows_per_scan(way)).all(axis=1)
+            misfits.update(np.array(names)[~fits].tolist())
 
     def _prepared(self, path: Path) -> dict[object, np.ndarray]:
         """Return the scan in every way that a member wants it."""
@@ -283,6 +289,16 @@ class Predictor:
             way: way.read(path)
             for way in {_stored(one.preprocessing) for one in self.model.members}
         }
+
+
+def _by_scan(
+    model: SavedModel, probabilities: Float[np.ndarray, "r k"]
+) -> Float[np.ndarray, "n k"]:
+    """Return the mended probabilities of each scan, the mean of those of its slices."""
+    mended = model.calibration.scaling(probabilities)
+    count = rows_per_scan(model.preprocessing)
+    num_scans, num_classes = len(mended) // count, mended.shape[1]
+    return mended.reshape(num_scans, count, num_classes).mean(axis=1)
 
 
 def _stored(preprocessing: Preprocessing) -> Preprocessing:

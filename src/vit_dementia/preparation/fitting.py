@@ -10,10 +10,14 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import probe_size
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ConfigError, ScanError
+from vit_dementia.preparation.slab import FIELD_MM, SLAB_MM, Plane, SlabPreprocessing
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.preparation.volumes import VolumePreprocessing
 
+PLANE: Plane = "coronal"
+SLICES = 8  # of a volume: neighbors a few millimetres away show almost the same
+SLAB_SPACING_MM = 2.0
 _FEW = 32  # volumes are enough to know what they have in common
 
 
@@ -28,7 +32,10 @@ def preprocessing_for(
         ConfigError: if the settings contradict one another.
         ScanError: if volumes are asked for and none can be read.
     """
+    if data.input == "slices" and cohort.holds_volumes:
+        return _slab_for(data, patch_size=patch_size)
     if data.input == "slices":
+        _refuse_for_pictures(data)
         size = data.image_size or commonest_size(cohort, patch_size=patch_size)
         return SlicePreprocessing(size=size, channels=data.channels, fit=data.fit)
     if data.channels != 1:
@@ -43,6 +50,43 @@ def preprocessing_for(
         )
         volume_size = volume_size or common
     return VolumePreprocessing(size=volume_size, spacing_mm=spacing)
+
+
+def _slab_for(data: DataConfig, *, patch_size: int) -> SlabPreprocessing:
+    """Return how slices are cut from volumes, sizes in whole patches."""
+    if data.fit != "pad":
+        raise ConfigError(
+            f"data.fit: found {data.fit}; slices of volumes are cut in millimetres and "
+            "never stretched; leave it out"
+        )
+    plane, spacing = data.plane or PLANE, data.spacing_mm or SLAB_SPACING_MM
+    height, width = (
+        _rounded_up(round(side / spacing), patch_size) for side in FIELD_MM[plane]
+    )
+    return SlabPreprocessing(
+        size=data.image_size or (height, width),
+        spacing_mm=spacing,
+        plane=plane,
+        slab_mm=data.slab_mm or SLAB_MM[plane],
+        count=data.slices or SLICES,
+        channels=data.channels,
+    )
+
+
+def _refuse_for_pictures(data: DataConfig) -> None:
+    """Refuse settings that only volumes can follow.
+
+    Raises:
+        ConfigError: naming each of them.
+    """
+    names = ("plane", "slab_mm", "slices", "spacing_mm", "volume_size")
+    given = [name for name in names if getattr(data, name) is not None]
+    if given:
+        raise ConfigError.of(
+            f"data.{name}: found {getattr(data, name)!r}; the scans are pictures, and "
+            "only volumes can be cut; leave it out"
+            for name in given
+        )
 
 
 def commonest_size(cohort: Cohort, *, patch_size: int) -> tuple[int, int]:

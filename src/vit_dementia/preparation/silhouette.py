@@ -45,7 +45,7 @@ def head_of(gray: Real[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
     small = gray[(slice(None, None, step),) * gray.ndim]
     if small.min() == small.max():
         return np.zeros(gray.shape, bool)
-    bright = small > _otsu(small) / 2
+    bright = small > otsu(small) / 2
     pieces = np.zeros(small.shape, np.int32)
     ndimage.label(bright & _within(small.shape, _FRAME), output=pieces)
     count = int(pieces.max())
@@ -69,7 +69,7 @@ def _within(shape: tuple[int, ...], edge: float) -> Bool[np.ndarray, "*space"]:
     return inside
 
 
-def _otsu(gray: Real[np.ndarray, "*space"]) -> float:
+def otsu(gray: Real[np.ndarray, "*space"]) -> float:
     """Return the value that divides pixels into two groups farthest apart."""
     counts, edges = np.histogram(gray, bins=64)
     middle = (edges[:-1] + edges[1:]) / 2

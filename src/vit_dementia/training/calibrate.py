@@ -40,5 +40,5 @@ def _fitted(model: SavedModel, material: Material, fabric: Fabric) -> Calibratio
     logits = Reader(model, fabric)(material.images, rows).logits
     if not np.isfinite(logits).all():
         return Calibration.none(model.classes, "its answers are no finite numbers")
-    told = predictions_of_rows(material.cohort, rows, softmax(logits))
+    told = predictions_of_rows(material.cohort, rows, softmax(logits), by_scan=False)
     return Calibration.fit(told, positive=model.classes[1:])

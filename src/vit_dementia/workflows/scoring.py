@@ -127,11 +127,11 @@ def read_run(
     """
     model = read_model_folder(run.path)
     everyone = run.cohort(moved_to=data)
-    parts = roles(everyone, run.split(everyone).folds[run.config.fold])
+    split = run.split(everyone)
     cohort, images = pack_scans(everyone, model.preprocessing, cache=cache, watch=watch)
-    kept = everyone.table["path"].isin(cohort.table["path"]).to_numpy()
+    parts = roles(cohort, split.folds[run.config.fold])
     fabric = make_fabric(device, run.config.train.precision)
-    return Reading(model, cohort, images, parts[kept], fabric, watch)
+    return Reading(model, cohort, images, parts, fabric, watch)
 
 
 def score_part(
@@ -237,7 +237,9 @@ def _lines(reading: Reading, positive: tuple[str, ...]) -> dict[str, Line]:
     if calibration.positive != positive and len(rows):
         told = reading.read(reading.images, rows, "predicting validation")
         calibration = Calibration.fit(
-            predictions_of_rows(reading.cohort, rows, softmax(told.logits)),
+            predictions_of_rows(
+                reading.cohort, rows, softmax(told.logits), by_scan=False
+            ),
             positive=positive,
         )
     elif calibration.positive != positive:
