@@ -20,10 +20,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_LOW = 0xFFFFFFFF  # 32 bits; products of two such numbers wrap around in 64, as needed
+_LOW = 0xFFFFFFFF  # 32 bits
 _GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64's step
-_STEP = 0x9E3779B1  # odd, so that n times it never repeats within 32 bits
 _UNIT = 2.0**-24  # float32 holds 24 bits
+# In 32 bits with a sign, as torch has them; products wrap around, as they should.
+_STEP = 0x9E3779B1 - 2**32  # odd, so that n times it never repeats
+_FIRST, _SECOND = 0x85EBCA6B - 2**32, 0xC2B2AE35 - 2**32  # MurmurHash3's factors
 
 
 def keys_for(
@@ -70,29 +72,36 @@ class Draws:
         """Return a number in [low, high) for each slice, or as many as ``shape`` says.
 
         >>> draws = Draws(keys_for(0, places=[0]))
-        >>> bool(-1 <= draws.uniform(-1.0, 1.0) < 1), draws.uniform(0, 1, 2, 3).shape
-        (True, torch.Size([1, 2, 3]))
+        >>> bool(-1 <= draws.uniform(-1.0, 1.0) < 1), draws.uniform(0.0, 1.0, 9).shape
+        (True, torch.Size([1, 9]))
         """
-        bits = self._bits(math.prod(shape))
-        return (low + (high - low) * _UNIT * (bits >> 8)).reshape(-1, *shape)
+        shares = self._fractions(math.prod(shape)).mul_(high - low).add_(low)
+        return shares.reshape(-1, *shape)
 
     def normal(self, *shape: int) -> Float[Tensor, "b ..."]:
         """Return normal numbers, mean 0 and variance 1 (Box & Muller 1958)."""
         count = math.prod(shape)
-        first, second = self._bits(count + count % 2).chunk(2, dim=1)
-        radius = (((first >> 8) + 1) * _UNIT).log().mul_(-2.0).sqrt_()
-        angle = (second >> 8) * (2 * math.pi * _UNIT)
+        first, second = self._fractions(count + count % 2).chunk(2, dim=1)
+        radius = first.add_(_UNIT).log_().mul_(-2.0).sqrt_()  # of (0, 1]
+        angle = second.mul_(2 * math.pi)
         both = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
         return both[:, :count].reshape(-1, *shape)
 
+    def _fractions(self, count: int) -> Float[Tensor, "b s"]:
+        """Return the next numbers of each slice, ``count`` of them, in [0, 1)."""
+        return (self._bits(count) >> 8).bitwise_and_(0xFFFFFF).float().mul_(_UNIT)
+
     def _bits(self, count: int) -> Int[Tensor, "b s"]:
         """Return the next 32 bits of each slice, ``count`` times."""
-        device = self._keys.device
-        numbers = torch.arange(self._drawn, self._drawn + count, device=device)
+        numbers = torch.arange(
+            self._drawn, self._drawn + count, device=self._keys.device
+        ).int()
         self._drawn += count
-        bits = (numbers * _STEP + self._keys[:, :1]) & _LOW
-        bits ^= bits >> 16
-        bits = (bits * 0x85EBCA6B + self._keys[:, 1:]) & _LOW
-        bits ^= bits >> 13
-        bits = (bits * 0xC2B2AE35) & _LOW
-        return bits ^ (bits >> 16)
+        keys = self._keys.int()
+        bits = numbers * _STEP + keys[:, :1]
+        bits ^= (bits >> 16) & 0xFFFF
+        bits *= _FIRST
+        bits += keys[:, 1:]
+        bits ^= (bits >> 13) & 0x7FFFF
+        bits *= _SECOND
+        return bits.bitwise_xor_((bits >> 16) & 0xFFFF)
