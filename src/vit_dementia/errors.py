@@ -81,10 +81,24 @@ class Interrupted(KeyboardInterrupt):
     Not an error: whoever catches those, to go on with something else, must not catch
     this.
 
+    Args:
+        place: where it stopped.
+        go_on: the command that goes on from there.
+        signal: that asked to stop.
+
     Attributes:
         exit_code: 128 and the number of the signal, as shells have it.
     """
 
-    def __init__(self, said: str, signal: int) -> None:
-        super().__init__(said)
+    def __init__(self, place: str, go_on: str, signal: int) -> None:
+        super().__init__(f"{place}, which is saved; go on with: {go_on}")
+        self.place, self.signal = place, signal
         self.exit_code = 128 + signal
+
+    def by(self, go_on: str) -> Interrupted:
+        """Return the same with another command, of the whole that a run is part of.
+
+        >>> str(Interrupted("stopped", "train", 2).by("cross-validate"))
+        'stopped, which is saved; go on with: cross-validate'
+        """
+        return Interrupted(self.place, go_on, self.signal)

@@ -273,3 +273,27 @@ def test_the_same_command_gives_the_same_numbers_with_deterministic_algorithms_o
     command("train", data, *SETTINGS, "--deterministic", "--cache", cache, "--out=run")
     assert not torch.are_deterministic_algorithms_enabled()
     _assert_same(tmp_path / "run", whole)  # on a CPU they are the usual ones
+
+
+def test_a_stopped_cross_validation_goes_on_as_a_whole(
+    unstopped, command, monkeypatch
+) -> None:
+    data, cache, _ = unstopped
+    _at_step(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    told = command(
+        "cross-validate", data, *TINY, "--folds=2", "--cache", cache, "--out=folds",
+        check=130,
+    )  # fmt: skip
+    assert told.stderr.endswith(
+        "go on with: vit-dementia cross-validate --resume folds\n"
+    )
+
+
+def test_a_cross_validation_is_for_one_process(unstopped, command, monkeypatch) -> None:
+    for name, value in {
+        "TORCHELASTIC_RUN_ID": "1", "RANK": "0", "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    told = command("cross-validate", unstopped[0], check=2)
+    assert "cross-validate: found 2 processes; needs one" in told.stderr

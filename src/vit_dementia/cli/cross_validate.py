@@ -19,6 +19,7 @@ from vit_dementia.cli.terminal import watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import LEVEL
+from vit_dementia.launch import this_launch
 from vit_dementia.workflows.report.options import ReportOptions
 
 
@@ -71,6 +72,11 @@ def cross_validate(
     from vit_dementia.workflows import cross_validate as workflow
     from vit_dementia.workflows.pretrain import pretraining_of, read_pretraining
 
+    if (number := this_launch().num_processes) > 1:
+        raise ConfigError(
+            f"cross-validate: found {number} processes; needs one; to train a fold by "
+            "several: vit-dementia train --split FILE --fold K"
+        )
     if data is None and resume is None:
         raise ConfigError("cross-validate: found no DATA; needs a folder or table")
     if recipes and (recipe or resume):

@@ -161,7 +161,7 @@ class Training:
             num_steps=course.num_steps,
             seed=self.config.seed,
         )
-        read_every = 1 if self.fabric.device.type == "cpu" else READ_EVERY
+        waits = self.fabric.device.type != "cpu"  # whoever reads a number back
         clock = time.monotonic()
         unread: list[Step] = []
         num_slices = len(course.order(epoch))
@@ -171,7 +171,8 @@ class Training:
             for step in steps:
                 unread.append(step)
                 is_last = (step.batch.step + 1) % course.num_batches == 0
-                if len(unread) < read_every and not is_last:
+                is_many = len(unread) >= READ_EVERY and step.batch.ends_update
+                if waits and not is_many and not is_last:
                     continue
                 now = time.monotonic()
                 before = tally.num_slices
@@ -224,8 +225,8 @@ class Training:
         number = pace.look()[1]
         if number:
             raise Interrupted(
-                f"stopped after step {place.step} of {self.course.num_steps}, which is "
-                f"saved; go on with: vit-dementia train --resume {folder.path}",
+                f"stopped after step {place.step} of {self.course.num_steps}",
+                f"vit-dementia train --resume {folder.path}",
                 number,
             )
 

@@ -10,7 +10,7 @@ from vit_dementia import recipes
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split, k_folds
-from vit_dementia.errors import ConfigError
+from vit_dementia.errors import ConfigError, Interrupted
 from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.inference.compute import described
 from vit_dementia.inference.folds import write_crossed
@@ -256,10 +256,14 @@ def _fold(
             watch=watch,
         )
 
-    if choices and not path.exists():
-        run = choose(whole.path, fold, choices, trained)
-    else:
-        run = trained(whole.config, path)
+    try:
+        if choices and not path.exists():
+            run = choose(whole.path, fold, choices, trained)
+        else:
+            run = trained(whole.config, path)
+    except Interrupted as stopped:
+        go_on = f"vit-dementia cross-validate --resume {whole.path}"
+        raise stopped.by(go_on) from None
     reading = read_run(
         run, data=cohort, device=whole.config.device, cache=cache, watch=watch
     )
