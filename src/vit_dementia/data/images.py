@@ -186,6 +186,11 @@ def _check_header(path: Path, kind: str, image: ImageFile, limits: Limits) -> No
             f"{path}: claims {width} x {height} pixels; "
             f"at most {limits.pixels} are read"
         )
+    if max(width, height) > limits.sides * min(width, height):
+        raise ScanError(
+            f"{path}: is {width} x {height} pixels; no slice of a head is more than "
+            f"{limits.sides:g} times as long as wide"
+        )
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and kind == "TIFF":
         raise ScanError(f"{path}: holds {frames} pages; one slice in a file is needed")
@@ -213,6 +218,7 @@ def _pixels(
 ) -> Float32[np.ndarray, "c h w"]:
     """Turn a decoded image of any mode into floating-point channels."""
     if upright.mode in _GRAY_16 or upright.mode in {"I", "F"}:
+        log.info("%s: gray values of more than 8 bits, scaled by their own range", path)
         gray = np.asarray(upright).astype(np.float32)
         if upright.mode in _GRAY_16 and _white_is_zero(image):
             gray = 65535 - gray  # Pillow undoes MinIsWhite only for 8 bits

@@ -24,6 +24,7 @@ class Limits:
     volume_bytes: int = 1024 * MIB  # one volume on disk, and unpacked
     voxels: int = 512**3  # of one volume; as floats half a gibibyte
     trailing_bytes: int = MIB  # after the voxels of a file
+    sides: float = 4.0  # longer to shorter side of one picture; slices have 1 to 1.5
     table_bytes: int = 256 * MIB  # one CSV or TSV
     cell_characters: int = 10_000  # one field of a table
     files: int = 2_000_000  # entries met while walking a folder

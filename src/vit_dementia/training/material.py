@@ -97,8 +97,6 @@ def read_material(
         refuse_leaks(leak, config.allow_leakage or None)
     preprocessing = preprocessing_for(cohort, config.data, patch_size=patch_size)
     readable, images = pack_scans(cohort, preprocessing, cache=cache, watch=watch)
-    for problem in readable.problems:
-        watch.say(f"left out: {problem}")
     material = Material(
         cohort=readable,
         images=images,
