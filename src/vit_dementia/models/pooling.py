@@ -1,6 +1,7 @@
 """What may stand between the tokens and the head.
 
-Shapes: b images, n tokens, d width of a token, r width of the representation, h heads.
+Shapes: b images, n tokens, d width of a token, r width of the representation, h heads,
+c width of a head.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from vit_dementia.models.description import Architecture
+
+Heads = Float[Tensor, "b h n c"]
 
 
 class AttentionPool(nn.Module):
@@ -32,13 +35,22 @@ class AttentionPool(nn.Module):
 
     def forward(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b d"]:
         """Return one vector an image."""
-        q = self.q(self.latent.expand(z.shape[0], -1, -1))
-        k, v = self.kv(z).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        q = q.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # b h 1 c
-        heads = scaled_dot_product_attention(q, k, v)
+        heads = scaled_dot_product_attention(*self._query_keys_values(z))
         y = self.proj(heads.transpose(1, 2).flatten(2))
         y = y + self.mlp(self.norm(y))
         return y[:, 0]
+
+    def weights(self, z: Float[Tensor, "b n d"]) -> Float[Tensor, "b h n"]:
+        """Return how much the query takes of each token; each row sums to 1."""
+        q, k, _ = self._query_keys_values(z)
+        return (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(dim=-1)[:, :, 0]
+
+    def _query_keys_values(
+        self, z: Float[Tensor, "b n d"]
+    ) -> tuple[Float[Tensor, "b h 1 c"], Heads, Heads]:
+        q = self.q(self.latent.expand(z.shape[0], -1, -1))
+        k, v = self.kv(z).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return q.unflatten(-1, (self.num_heads, -1)).transpose(1, 2), k, v
 
 
 class PreLogits(nn.Module):
