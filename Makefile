@@ -2,6 +2,7 @@
 # make test    the default tests
 # make check   format, lint, types, import direction, tests: what a change must pass
 # make slow    the tests that take minutes
+# make torture bad pictures, folders and tables, each refused or read as it should be
 # make docs    the documentation as a site in site/
 # make table NAME   make one table of docs/tables anew (also: make table NAME=name);
 #              ARGS="..." gives the data it is made of, where it needs any
@@ -111,6 +112,11 @@ test: $(VENV)/development
 slow: $(VENV)/development
 	@echo "==> Running the slow tests"
 	$(PYTEST) -m slow --durations=10
+
+.PHONY: torture
+torture: $(VENV)/development
+	@echo "==> Throwing bad inputs at the program"
+	$(PYTEST) -m "" tests/torture
 
 .PHONY: format
 format: $(VENV)/development

@@ -1,0 +1,53 @@
+"""The catalog of bad inputs and the tests that hold the program to it say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROW = re.compile(r"^\| ([a-z]+-[\w-]+) \|.*\| (test_\w+) \|$", re.MULTILINE)
+CASE = re.compile(r"\b((?:img|ds|tab|name)-[a-z0-9-]+[a-z0-9])\b")
+FILE = re.compile(r"In `(tests/torture/test_\w+\.py)`")
+# What a test tries in its body, without naming the case.
+UNNAMED = {
+    "img-transparent", "img-bilevel", "ds-unreadable-dir", "tab-no-label",
+    "tab-unknown-label", "tab-missing-file", "tab-script", "tab-leak",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(repository: Path) -> str:
+    return (repository / "docs" / "reference" / "bad-inputs.md").read_text("utf-8")
+
+
+def sections(page: str, repository: Path) -> list[tuple[str, str]]:
+    """Return each section that names a file of tests, with the text of the file."""
+    parts = re.split(r"^## ", page, flags=re.MULTILINE)
+    named = ((part, FILE.search(part)) for part in parts)
+    return [
+        (part, (repository / found[1]).read_text("utf-8"))
+        for part, found in named
+        if found
+    ]
+
+
+def test_every_case_of_the_page_is_tried_by_the_test_it_names(page, repository) -> None:
+    lost = [
+        case
+        for part, tests in sections(page, repository)
+        for case, test in ROW.findall(part)
+        if f"def {test}(" not in tests
+        or (case not in UNNAMED and f'"{case}"' not in tests)
+    ]
+    assert lost == []
+    assert len(ROW.findall(page)) > 100
+
+
+def test_every_case_that_is_tried_stands_on_the_page(page, repository) -> None:
+    told = set(CASE.findall(page))
+    tried = {
+        case for _, tests in sections(page, repository) for case in CASE.findall(tests)
+    }
+    assert tried - told == set()
