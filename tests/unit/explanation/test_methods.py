@@ -5,6 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+
 from vit_dementia.errors import ConfigError
 from vit_dementia.explanation import attention, gradients
 from vit_dementia.explanation.methods import Method, by_patch, explain
