@@ -122,6 +122,18 @@ def test_a_stopped_pretraining_ends_as_an_unstopped_one(
     assert torch.equal(_weights(tmp_path / "whole"), _weights(tmp_path / "part"))
 
 
+def test_settings_that_need_labels_are_refused_all_at_once(
+    cohort_folder, command, tmp_path
+) -> None:
+    told = command(
+        "pretrain", cohort_folder, *TINY, "--train.mixup=0.2", "--train.ema=0.9",
+        "--freeze=1-blocks", "--out", "mae", check=2,
+    )  # fmt: skip
+    for name in ("train.mixup", "train.ema", "train.freeze"):
+        assert f"{name}: found" in told.stderr
+    assert not (tmp_path / "mae").exists()
+
+
 @pytest.fixture
 def recipe(tmp_path):
     """Return a recipe for the pre-training inside each fold."""

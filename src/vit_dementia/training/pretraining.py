@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vit_dementia.config import RunConfig, TrainConfig
 from vit_dementia.data.draws import Draws, keys_for
+from vit_dementia.errors import ConfigError
 from vit_dementia.inference.forward import BATCH_SIZE
 from vit_dementia.inference.model_folder import write_model_folder
 from vit_dementia.models.mae import MaskedAutoencoder, choose_shown
@@ -30,6 +31,9 @@ from vit_dementia.training.loop import Batch, Objective
 from vit_dementia.training.material import Material
 from vit_dementia.training.optimizer import make_optimizer
 from vit_dementia.training.validation import Best, HeldOut
+
+# Settings of train that mean nothing where there are no labels, no head and no mean.
+_OF_CLASSES = ("loss", "label_smoothing", "mixup", "cutmix", "balance", "ema", "freeze")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,12 @@ class Reconstruction:
         encoder: VisionTransformer,
         fabric: Fabric,
     ) -> Reconstruction:
-        """Put a decoder behind an encoder, decided by the settings and the seed."""
+        """Put a decoder behind an encoder, decided by the settings and the seed.
+
+        Raises:
+            ConfigError: if settings ask for what needs labels or a head.
+        """
+        _refuse_what_needs_labels(config.train)
         generator = torch.Generator().manual_seed(config.seed)
         model = MaskedAutoencoder(encoder, config.mask, generator)
         feed = SliceFeed(config, material, model, fabric)
@@ -125,3 +134,15 @@ class Reconstruction:
             f"training {course.unit}s": len(set(np.array(course.units)[rows])),
             "training slices": len(rows),
         }
+
+
+def _refuse_what_needs_labels(settings: TrainConfig) -> None:
+    usual = TrainConfig()
+    faults = [
+        f"train.{name}: found {found!r}; pre-training has neither labels nor a head; "
+        "leave it out"
+        for name in _OF_CLASSES
+        if (found := getattr(settings, name)) != getattr(usual, name)
+    ]
+    if faults:
+        raise ConfigError.of(faults)
