@@ -83,7 +83,8 @@ def time_steps(
             chosen = torch.from_numpy(np.ascontiguousarray(images[rows]))
             labels = torch.from_numpy(rows % model.architecture.num_classes)
             keys = keys_for(config.seed, step, places=rows)
-            batch = Batch(step, *map(fabric.to_device, (chosen, labels, keys)))
+            chosen, labels, keys = map(fabric.to_device, (chosen, labels, keys))
+            batch = Batch(step, chosen, labels, keys)
             finish()
             loading.append(time.perf_counter() - start)
             yield batch

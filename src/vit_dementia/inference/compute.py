@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from vit_dementia.errors import ConfigError
 from vit_dementia.launch import Launch, Strategy, this_launch

@@ -106,7 +106,9 @@ class Course:
             first = index - index % many  # of the batches that make one update
             yield Batch(
                 num_batches * epoch + index,
-                *(on_device(fabric, tensor) for tensor in (images, labels, keys)),
+                on_device(fabric, images),
+                on_device(fabric, labels),
+                on_device(fabric, keys),
                 share=share / min(many, num_batches - first),
                 ends_update=index + 1 in (first + many, num_batches),
             )

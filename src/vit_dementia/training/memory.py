@@ -46,17 +46,23 @@ def parts_of(number: int) -> list[int]:
 
 
 def largest_that_fits(
-    goal: Goal, batch_of: Callable[[int], Batch], sizes: Iterable[int], fabric: Fabric
+    goal: Goal,
+    batch_of: Callable[[int], Batch],
+    sizes: Iterable[int],
+    fabric: Fabric,
+    *,
+    agreed: bool,
 ) -> int | None:
     """Return the first of the sizes whose step fits into memory; None if none does.
 
-    No weight changes. Of several processes, all find the same.
+    No weight changes.
 
     Args:
         goal: the network and its loss.
         batch_of: makes a batch of a size.
         sizes: the largest first.
         fabric: where to compute.
+        agreed: all processes ask, and get the same answer; else this one asks alone.
     """
     network = fabric.to_device(goal.feed.network)
     for size in sizes:
@@ -64,7 +70,7 @@ def largest_that_fits(
         network.zero_grad(set_to_none=True)
         if fabric.device.type == "cuda":
             torch.cuda.empty_cache()
-        if fabric.world_size > 1:
+        if agreed and fabric.world_size > 1:
             answer = fabric.all_reduce(torch.tensor(float(fits)), reduce_op="min")
             assert isinstance(answer, torch.Tensor)
             fits = bool(answer)
@@ -102,7 +108,8 @@ def with_batch_size(
         ConfigError: if not even one fits.
     """
     update = USUAL * config.train.accumulate
-    size = _largest(config, material, goal, fabric, parts_of(update))
+    sizes = parts_of(update)
+    size = _largest(config, material, goal, fabric, sizes, agreed=True)
     if size is None:
         raise ConfigError(
             f"train.batch_size: not even one slice fits into the memory of "
@@ -130,7 +137,7 @@ def too_large(
     """Return what to tell of a run that memory was too small for."""
     found, many = config.train.num_at_once, config.train.accumulate
     smaller = parts_of(found)[1:]
-    size = _largest(config, material, goal, fabric, smaller)
+    size = _largest(config, material, goal, fabric, smaller, agreed=False)
     mend = "not even one would: needs a smaller --model or image size"
     if size is not None:
         mend = (
@@ -149,12 +156,14 @@ def _largest(
     goal: Goal,
     fabric: Fabric,
     sizes: Iterable[int],
+    *,
+    agreed: bool,
 ) -> int | None:
     def batch_of(size: int) -> Batch:
         course = Course(_sized(config, size, size), material)
         return next(course.batches(0, 0, goal.feed, fabric))
 
-    return largest_that_fits(goal, batch_of, sizes, fabric)
+    return largest_that_fits(goal, batch_of, sizes, fabric, agreed=agreed)
 
 
 def _sized(config: RunConfig, size: int, update: int) -> RunConfig:

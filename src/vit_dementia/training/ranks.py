@@ -38,6 +38,27 @@ def by_first(fabric: Fabric, work: Callable[[], T]) -> T:
     return answer  # type: ignore[return-value]  # of rank 0's work
 
 
+def one_here_first(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Let one process of each machine do the work, then the others, who find it done.
+
+    Raises:
+        VitDementiaError: of the work; in all processes, if it failed in one of those.
+    """
+    if fabric.world_size == 1:
+        return work()
+    done: T | None = None
+    fault: VitDementiaError | None = None
+    if fabric.local_rank == 0:
+        try:
+            done = work()
+        except VitDementiaError as error:
+            fault = error
+    failed = summed(fabric, torch.tensor(float(fault is not None)))
+    if bool(failed):
+        raise fault or VitDementiaError("another process has told why it ends")
+    return work() if fabric.local_rank else done  # type: ignore[return-value]  # of the work
+
+
 def summed(fabric: Fabric, values: Tensor) -> Tensor:
     """Return the sum over all processes."""
     if fabric.world_size == 1:

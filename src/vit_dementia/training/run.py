@@ -19,7 +19,7 @@ from vit_dementia.training.disk import disk_faults_told, held
 from vit_dementia.training.epochs import AfterEpoch, Training
 from vit_dementia.training.feed import make_feed
 from vit_dementia.training.goal import Goal
-from vit_dementia.training.material import make_split, read_material
+from vit_dementia.training.material import Material, make_split, read_material
 from vit_dementia.training.memory import (
     batch_sentence,
     is_out_of_memory,
@@ -28,7 +28,7 @@ from vit_dementia.training.memory import (
 )
 from vit_dementia.training.optimizer import freeze
 from vit_dementia.training.pretraining import Reconstruction
-from vit_dementia.training.ranks import by_first
+from vit_dementia.training.ranks import by_first, one_here_first
 from vit_dementia.training.reconstructions import draw_reconstructions
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.training.start import begin_model, patch_size_of
@@ -175,10 +175,13 @@ def prepare(
         )
     fabric = make_fabric(config.device, config.train.precision, strategy=strategy)
     patch_size = patch_size_of(config)
-    with fabric.rank_zero_first(local=True):  # the others find it in the cache
-        material = read_material(
+
+    def read() -> Material:
+        return read_material(
             cohort, split, config, patch_size=patch_size, cache=cache, watch=watch
         )
+
+    material = one_here_first(fabric, read)  # the others find it in the cache
     model = begin_model(
         config,
         classes=cohort.classes if config.goal == "classify" else (),
@@ -197,16 +200,16 @@ def prepare(
         f"{described(fabric)}{several}"
     )
 
-    def goal_of(config: RunConfig) -> Goal:
+    def goal_of(config: RunConfig, watch: Watch) -> Goal:
         if config.goal == "reconstruct":
             return Reconstruction.of(config, material, model, fabric)
         feed = make_feed(config, material, model, fabric, cache=cache, watch=watch)
         return Classification(config, material, model, feed, fabric)
 
     if config.train.batch_size == "auto":
-        config = with_batch_size(config, material, goal_of(config), fabric)
+        config = with_batch_size(config, material, goal_of(config, Quiet()), fabric)
         watch.say(batch_sentence(config.train))
-    return Training(config, material, goal_of(config), fabric, watch)
+    return Training(config, material, goal_of(config, watch), fabric, watch)
 
 
 def _tokens(a: Architecture, what: str) -> str:
