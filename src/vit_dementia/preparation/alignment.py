@@ -1,0 +1,261 @@
+"""How a scan is turned, moved and stretched to lie on the template, with SimpleITK.
+
+First a search over tilts, shifts and sizes at 8 mm, from its best a similarity, then a
+similarity and an affine at 4 mm and an affine at 2 mm. Only voxels in and around the
+template's brain are compared, so that a scan may have its skull or not. SimpleITK, not
+DIPY, because one wheel brings the registration, the bias correction and a mask in the
+metric, and nothing else with it; it leaves threads and seeds to the caller.
+
+Letters: ``x y z`` voxels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float32
+from scipy import ndimage
+
+from vit_dementia.data.volumes import Volume
+from vit_dementia.errors import ScanError
+from vit_dementia.preparation.grids import Affine, Grid, box_around, shown_on
+from vit_dementia.preparation.templates import Template
+
+ROUGH_MM, MIDDLE_MM, FINE_MM = 8.0, 4.0, 2.0
+_AROUND_MM = 4.0  # beyond the brain: fluid is dark, and the skull not reached
+_MARGIN_MM = 48.0  # of air around a scan, so that no tilt leads outside of it
+_TILTS = 2, 0.25  # steps to either side and radians a step, nose up and down
+_SHIFTS = (0, 1, 3), 10.0  # steps to either side along x, y, z, and millimetres a step
+_SIZES = 1, 0.07  # steps to either side and share of the template a step
+_SIZE = 0.93  # of most heads, seen from the template; one that is off is not found
+_SAMPLED = {
+    ROUGH_MM: 1.0,
+    MIDDLE_MM: 0.2,
+    FINE_MM: 0.05,
+}  # share of voxels compared in each step
+_FIRST_STEP_MM, _ITERATIONS = 0.5, 60
+_BRIGHT_PERCENTILE = 99.0
+_TOP_MM = 10.0  # from the brain of the template to the skin above it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment:
+    """Where each place of the template is in the scan.
+
+    Attributes:
+        scan_of_template: from the template's millimetres to the scan's.
+        steps: what was done, with its numbers, for a sidecar.
+    """
+
+    scan_of_template: Affine
+    steps: tuple[dict[str, Any], ...]
+
+
+def align(volume: Volume, template: Template, *, seed: int) -> Alignment:
+    """Lay a scan on the template in seconds.
+
+    >>> from vit_dementia.preparation.templates import load_template
+    >>> template = load_template()
+    >>> itself = align(template.volume, template, seed=0).scan_of_template
+    >>> bool(np.abs(itself - np.eye(4))[:3, :3].max() < 0.01)
+    True
+    """
+    rough = align_roughly(volume, template)
+    middle = _refined(
+        volume, template, rough.scan_of_template, MIDDLE_MM, "similarity", seed=seed
+    )
+    middle = _refined(volume, template, middle, MIDDLE_MM, "affine", seed=seed)
+    fine = _refined(volume, template, middle, FINE_MM, "affine", seed=seed)
+    step = {
+        "Name": "affine registration",
+        "Software": "SimpleITK",
+        "Metric": "correlation in and around the brain",
+        "SpacingMm": [MIDDLE_MM, MIDDLE_MM, FINE_MM],
+        "Seed": seed,
+    }
+    return replace(rough, scan_of_template=fine, steps=(*rough.steps, step))
+
+
+def align_roughly(volume: Volume, template: Template) -> Alignment:
+    """Search tilts, shifts and sizes, and go on from the best."""
+    itk = simpleitk()
+    fixed = template.on(template.grid.at(ROUGH_MM))
+    grid = box_around(volume, ROUGH_MM, _MARGIN_MM)
+    moving = _leveled(shown_on(grid, volume))
+    method = itk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetMetricFixedMask(
+        itk_image(around_brain(fixed, ROUGH_MM), fixed.grid, np.uint8)
+    )
+    method.SetInterpolator(itk.sitkLinear)
+    start = itk.Similarity3DTransform()
+    start.SetCenter(_middle(fixed).tolist())
+    start.SetTranslation(_first_shift(moving, grid, fixed).tolist())
+    start.SetScale(_SIZE)
+    tilts, radians = _TILTS
+    steps, mm = _SHIFTS
+    sizes, share = _SIZES
+    method.SetOptimizerAsExhaustive([tilts, 0, 0, *steps, sizes])
+    half = radians / 2  # a versor holds the sine of half the angle
+    method.SetOptimizerScales([half, 1.0, 1.0, mm, mm, mm, share])
+    method.SetInitialTransform(start, inPlace=True)
+    _run(method, itk_image(fixed.intensity, fixed.grid), itk_image(moving, grid))
+    found = _refined(volume, template, _matrix(start), ROUGH_MM, "similarity", seed=0)
+    step = {
+        "Name": "search over tilts, shifts and sizes",
+        "Software": "SimpleITK",
+        "Metric": "correlation in and around the brain",
+        "SpacingMm": ROUGH_MM,
+    }
+    return Alignment(scan_of_template=found, steps=(step,))
+
+
+def simpleitk() -> Any:
+    """Return SimpleITK, told to use one thread."""
+    import SimpleITK as itk  # noqa: N813  # its own name is ITK's, made simple
+
+    # With more, sums depend on who comes first. Scans are spread over cores instead.
+    untyped: Any = itk
+    untyped.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    return untyped
+
+
+def _refined(
+    volume: Volume,
+    template: Template,
+    start: Affine,
+    spacing_mm: float,
+    kind: str,
+    *,
+    seed: int,
+) -> Affine:
+    """Return a better matrix than ``start``, by gradient descent at one resolution."""
+    itk = simpleitk()
+    fixed = template.on(template.grid.at(spacing_mm))
+    grid = box_around(volume, spacing_mm, _MARGIN_MM)
+    moving = _leveled(shown_on(grid, volume))
+    center = _middle(fixed)
+    if kind == "similarity":
+        transform = itk.Similarity3DTransform()
+        transform.SetCenter(center.tolist())
+        transform.SetMatrix(_rotation_in(start).ravel().tolist())
+        transform.SetScale(float(np.cbrt(np.linalg.det(start[:3, :3]))))
+    else:
+        transform = itk.AffineTransform(3)
+        transform.SetCenter(center.tolist())
+        transform.SetMatrix(start[:3, :3].ravel().tolist())
+    moved = start[:3, :3] @ center + start[:3, 3] - center
+    transform.SetTranslation(moved.tolist())
+    method = itk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetMetricFixedMask(itk_image(around_brain(fixed), fixed.grid, np.uint8))
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(_SAMPLED[spacing_mm], seed + 1)  # 0 is the clock
+    method.SetInterpolator(itk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=_FIRST_STEP_MM, minStep=0.01, numberOfIterations=_ITERATIONS
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(transform, inPlace=True)
+    _run(method, itk_image(fixed.intensity, fixed.grid), itk_image(moving, grid))
+    return _matrix(transform)
+
+
+def _rotation_in(affine: Affine) -> Float[np.ndarray, "3 3"]:
+    """Return the turn of an affine, its stretch left out."""
+    left, _, right = np.linalg.svd(affine[:3, :3])
+    return np.asarray(left @ right)
+
+
+def around_brain(
+    fixed: Template, mm: float = _AROUND_MM
+) -> Float32[np.ndarray, "x y z"]:
+    """Return the brain of the template and what is close to it."""
+    away = np.asarray(
+        ndimage.distance_transform_edt(
+            fixed.brain < 0.5, sampling=fixed.grid.spacing_mm
+        )
+    )
+    return (away <= mm).astype(np.float32)
+
+
+def _middle(fixed: Template) -> Float[np.ndarray, " 3"]:
+    """Return the center of the template's brain in millimetres."""
+    voxel = np.array(ndimage.center_of_mass(fixed.brain))
+    return voxel * fixed.grid.spacing_mm + np.array(fixed.grid.origin_mm)
+
+
+def _first_shift(
+    moving: Float32[np.ndarray, "x y z"], grid: Grid, fixed: Template
+) -> Float[np.ndarray, " 3"]:
+    """Return the way from the template's brain to where the scan's should be.
+
+    What is bright below the head (neck and shoulders) is not looked at: the top of the
+    head, and the middle of what is within a brain's height of it, lead the search.
+    """
+    bright = moving > 0.2
+    heights = np.flatnonzero(bright.sum(axis=(0, 1)) > 4)
+    if heights.size == 0:
+        return np.zeros(3)
+    brain = np.argwhere(fixed.brain > 0.5) * fixed.grid.spacing_mm
+    tall = np.ptp(brain[:, 2])
+    top = int(heights.max())
+    upper = bright.copy()
+    upper[:, :, : max(0, top - int(tall / grid.spacing_mm))] = False
+    middle = np.argwhere(upper).mean(axis=0) * grid.spacing_mm + grid.origin_mm
+    crown = top * grid.spacing_mm + grid.origin_mm[2] - _TOP_MM / 2
+    here = _middle(fixed)
+    crown_here = brain[:, 2].max() + fixed.grid.origin_mm[2]
+    shift = middle - here
+    shift[2] = crown - crown_here
+    return np.asarray(shift)
+
+
+def _leveled(voxels: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
+    """Return the voxels on a scale from 0 (air) to 1 (the brightest tissue)."""
+    bright = voxels[voxels > 0]
+    if bright.size == 0:
+        return voxels
+    white = np.percentile(bright, _BRIGHT_PERCENTILE)
+    return np.clip(voxels / white, 0, 1).astype(np.float32)
+
+
+def _run(method: Any, fixed: Any, moving: Any) -> None:
+    """Run a registration.
+
+    Raises:
+        ScanError: if ITK gives up, say because nothing of the scan is near the brain.
+    """
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError as error:
+        cause = str(error).strip().splitlines()[-1]
+        raise ScanError(f"cannot be registered ({cause})") from error
+
+
+def itk_image(
+    voxels: Float32[np.ndarray, "x y z"], grid: Grid, dtype: type = np.float32
+) -> Any:
+    """Return an image of ITK.
+
+    Its coordinates are ours, RAS, in both images: ITK's own, LPS, would only be turned
+    back again.
+    """
+    image = simpleitk().GetImageFromArray(
+        np.ascontiguousarray(voxels.transpose(2, 1, 0)).astype(dtype)
+    )
+    image.SetOrigin(grid.origin_mm)
+    image.SetSpacing((grid.spacing_mm,) * 3)
+    return image
+
+
+def _matrix(transform: Any) -> Affine:
+    """Return a transform of ITK, turned about a center, as one matrix."""
+    turn = np.array(transform.GetMatrix()).reshape(3, 3)
+    center = np.array(transform.GetCenter())
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn
+    matrix[:3, 3] = center + np.array(transform.GetTranslation()) - turn @ center
+    return matrix
