@@ -29,6 +29,7 @@ VERBS = {
     "demo": "Do the main job on the embedded phantoms: train, evaluate, report.",
     "check": "Say who is in the data, whether they leak, and what gives labels away.",
     "split": "Write a split file by participant.",
+    "prepare": "Register volumes, judge their quality, write them ready for training.",
     "train": "Train from scratch, or from weights.",
     "pretrain": "Learn from scans without labels: fill in hidden patches.",
     "cross-validate": "Train and score every fold of a split.",
