@@ -47,18 +47,26 @@ def order(
 
 def views(
     count: int, pairs: Int[np.ndarray, "p 2"], excess: Float[np.ndarray, " p"]
-) -> int:
-    """Return how many kinds of views there are: sets of images with no look-alikes.
+) -> Int[np.ndarray, " n"]:
+    """Return the kind of view of each image, from 0: kinds have no look-alikes.
+
+    -1 stands where so few are alike that they are no kind.
 
     Args:
         count: how many images there are.
         pairs: of images and their candidates.
         excess: by how many spreads each pair is more alike than strangers.
+
+    >>> views(4, np.array([[0, 2], [1, 3], [0, 1]]), np.array([1.0, 2.0, -3.0]))
+    array([0, 1, 0, 1])
     """
     like = excess > _LIKE
     graph = square(count, pairs[like], np.ones(int(like.sum())))
-    sizes = np.bincount(connected_components(graph, directed=False)[1])
-    return max(1, int((sizes >= _A_KIND * count).sum()))
+    part = connected_components(graph, directed=False)[1]
+    large = np.flatnonzero(np.bincount(part) >= max(2, _A_KIND * count))
+    number = np.full(count, -1, dtype=np.int64)
+    number[large] = np.arange(len(large))
+    return number[part]
 
 
 def square(

@@ -3,7 +3,9 @@
 Each image has a fingerprint, a few candidates that may show the same person, and for
 each candidate evidence for or against (`fingerprints`, `neighbors`, `evidence`). The
 slices of one person form a chain, each being most like the next; groups are what the
-evidence holds together (`contraction`). No name and no order of files is looked at.
+evidence holds together (`contraction`). Where each person has one slice of each plane
+there are no chains; who is who then shows in the lines along which the planes meet
+(`crossings`). No name and no order of files is looked at.
 
 Shapes: n scans, p pairs.
 """
@@ -17,6 +19,7 @@ from jaxtyping import Float, Int
 
 from vit_dementia.audit import chains
 from vit_dementia.audit.contraction import contract
+from vit_dementia.audit.crossings import Crossings
 from vit_dementia.audit.likenesses import Likenesses, look_alikes
 from vit_dementia.audit.pictures import Pictures
 from vit_dementia.audit.reliability import Reliability, reliability
@@ -24,8 +27,10 @@ from vit_dementia.audit.verification import Verification, verify
 
 __all__ = ["Grouping", "Likenesses", "Verification", "group", "look_alikes", "verify"]
 
+_DOUBT = 0.5  # confidence where lines contradict each other
 _MOST_ERROR = 0.1  # above this an estimate is too low, and no answer
 METHOD = "image content: chains of look-alike slices"
+CROSSING = "image content: planes that meet in a line"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +63,15 @@ def group(pictures: Pictures, *, alike: Likenesses | None = None) -> Grouping:
         alike: what looks alike, if that is known already.
     """
     alike = alike or look_alikes(pictures)
+    if alike.crossings is not None and len(alike.crossings.meetings) > 1:
+        return _crossed(alike.crossings)
     num = len(pictures)
     evidence = alike.same_person
     groups = contract(num, alike.pairs, evidence)
     quality = reliability(groups, alike)
-    refusal = _why_not(groups, alike, quality)
-    names = [f"person-{number + 1:04}" for number in range(int(groups.max()) + 1)]
+    refusal = _why_not(alike, quality)
     return Grouping(
-        participant=tuple(names[number] for number in groups),
+        participant=_names(groups),
         slice_order=chains.order(groups, alike.pairs, evidence),
         confidence=np.zeros(num) if refusal else quality.confidence,
         estimated_error=None if refusal else quality.estimated_error,
@@ -74,16 +80,45 @@ def group(pictures: Pictures, *, alike: Likenesses | None = None) -> Grouping:
     )
 
 
-def _why_not(
-    groups: Int[np.ndarray, " n"], alike: Likenesses, quality: Reliability
-) -> str:
+def _crossed(crossings: Crossings) -> Grouping:
+    """Tell who is who where single slices of several planes meet.
+
+    Three lines or more check each other: a wrong triangle closes by chance only. The
+    error is the share of people of whom they do not agree, by the rule of succession.
+    """
+    groups, agreed = crossings.people()
+    num = int(groups.max()) + 1
+    open_ = len(np.unique(groups[~agreed]))
+    error = (open_ + 1) / (num + 2)
+    refusal = ""
+    if error > _MOST_ERROR:
+        refusal = (
+            f"cannot tell: of {open_} of {num} people the lines in which their planes "
+            "meet contradict each other"
+        )
+    confidence = np.where(agreed, 1 - error, _DOUBT * (1 - error))
+    return Grouping(
+        participant=_names(groups),
+        slice_order=np.full(len(groups), -1, dtype=np.int64),
+        confidence=np.zeros(len(groups)) if refusal else confidence,
+        estimated_error=None if refusal else error,
+        method=refusal or CROSSING,
+        certain=not refusal,
+    )
+
+
+def _names(groups: Int[np.ndarray, " n"]) -> tuple[str, ...]:
+    return tuple(f"person-{number + 1:04}" for number in groups)
+
+
+def _why_not(alike: Likenesses, quality: Reliability) -> str:
     """Return why it cannot be told who is who, or nothing."""
     if not alike.calibration.sees_neighbors:
         return (
             "cannot tell: too few images have a neighboring slice of the same person "
             "among the others"
         )
-    views = chains.views(len(groups), alike.pairs, alike.excess)
+    views = int(alike.view.max(initial=0)) + 1
     if views > 1:
         return (
             f"cannot tell: there are {views} kinds of views that never look alike, and "

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
+from vit_dementia.audit import chains
+from vit_dementia.audit.crossings import Crossings, find_crossings
 from vit_dementia.audit.evidence import Calibration, calibrate
 from vit_dementia.audit.fingerprints import Fingerprints, fingerprints
 from vit_dementia.audit.neighbors import candidates
@@ -27,6 +29,8 @@ class Likenesses:
         mutual: whether both scans of a pair found each other, not one the other.
         likeness: correlation of fine detail at the best turn, in [-1, 1].
         calibration: what a likeness means.
+        view: kind of view of each scan, from 0; -1: none.
+        crossings: where views of one volume meet; None where they do not.
     """
 
     prints: Fingerprints
@@ -34,6 +38,8 @@ class Likenesses:
     mutual: Bool[np.ndarray, " p"]
     likeness: Float32[np.ndarray, " p"]
     calibration: Calibration
+    view: Int[np.ndarray, " n"]
+    crossings: Crossings | None
 
     @property
     def excess(self) -> Float[np.ndarray, " p"]:
@@ -69,4 +75,7 @@ def look_alikes(pictures: Pictures, *, seed: int = 0) -> Likenesses:
     pairs, mutual = candidates(prints, count=_CANDIDATES, seed=seed)
     likeness = prints.likeness(pairs[:, 0], pairs[:, 1])
     known = calibrate(len(prints), pairs, likeness)
-    return Likenesses(prints, pairs, mutual, likeness, known)
+    view = chains.views(len(prints), pairs, known.excess(likeness))
+    # Where next slices show, they tell more: several of one view meet another at once.
+    crossings = None if known.sees_neighbors else find_crossings(pictures, view)
+    return Likenesses(prints, pairs, mutual, likeness, known, view, crossings)

@@ -220,7 +220,7 @@ def _facts(
     mask = head_mask(small)
     head = small[mask]
     bright = head[head >= np.percentile(head, _BRIGHT)] if head.size else small
-    rows, columns = _content(height, width)
+    rows, columns = content(height, width)
     near = ndimage.binary_dilation(mask, iterations=_NEAR)
     around = ~near[rows, columns]
     frame = np.ones_like(around)  # the border speaks for itself
@@ -239,8 +239,12 @@ def _facts(
     }
 
 
-def _content(height: int, width: int) -> tuple[slice, slice]:
-    """Return the part of the thumbnail that the picture fills."""
+def content(height: int, width: int) -> tuple[slice, slice]:
+    """Return the part of the thumbnail that the picture fills.
+
+    >>> content(200, 100)
+    (slice(0, 96, None), slice(24, 72, None))
+    """
     zoom = SIDE / max(height, width)
     rows, columns = max(1, round(height * zoom)), max(1, round(width * zoom))
     top, left = (SIDE - rows) // 2, (SIDE - columns) // 2

@@ -13,12 +13,15 @@ from jaxtyping import Float, Int
 from scipy.sparse.csgraph import connected_components
 
 from vit_dementia.audit.chains import square
+from vit_dementia.audit.contraction import contract
+from vit_dementia.audit.crossings import Crossings
 from vit_dementia.audit.likenesses import Likenesses, look_alikes
 from vit_dementia.audit.pictures import Pictures
 
 _BEYOND = 1.0  # spreads above the threshold that the best pair of two ids must reach
 _STRANGE = 4.5  # excess that strangers do not exceed among tens of thousands of pairs
 _WHOLE = 0.8  # share of ids that must hang together before one that does not is odd
+_MEET = 3.8  # joint excess at which the planes of two ids are those of one person
 _LONGEST = 64  # scans of an id of which all pairs are compared
 
 
@@ -53,12 +56,17 @@ def verify(
     """
     alike = alike or look_alikes(pictures)
     names, codes = np.unique(np.array(participant_ids, dtype=str), return_inverse=True)
+    twins = {(one, other): why for one, other, why in _twins(codes, alike)}
+    mixed = dict(_mixed(codes, alike))
+    if alike.crossings is not None:
+        twins = {**_meeting(codes, alike.crossings), **twins}
+        mixed = {**_passing(codes, alike.crossings), **mixed}
     return Verification(
         tuple(
             (str(names[one]), str(names[other]), why)
-            for one, other, why in _twins(codes, alike)
+            for (one, other), why in sorted(twins.items())
         ),
-        tuple((str(names[one]), why) for one, why in _mixed(codes, alike)),
+        tuple((str(names[one]), why) for one, why in sorted(mixed.items())),
     )
 
 
@@ -114,6 +122,39 @@ def _mixed(
             f"its scans fall into {len(sizes)} sets ({listed}) that are as unlike "
             "as strangers",
         )
+
+
+def _meeting(
+    codes: Int[np.ndarray, " n"], crossings: Crossings
+) -> dict[tuple[int, int], str]:
+    """Return pairs of ids whose planes meet as those of one person do, and why."""
+    pairs, _ = crossings.best()
+    ids = np.unique(np.sort(codes[pairs], axis=1), axis=0)
+    found = {}
+    for one, other in ids[ids[:, 0] != ids[:, 1]].tolist():
+        rows = np.flatnonzero((codes == one) | (codes == other))
+        both, excess = crossings.among(rows)
+        excess = excess[codes[both[:, 0]] != codes[both[:, 1]]]
+        if excess.sum() / np.sqrt(len(excess)) > _MEET:
+            lines = "line" if len(excess) == 1 else f"{len(excess)} lines"
+            found[one, other] = f"their planes meet in the same {lines}"
+    return found
+
+
+def _passing(codes: Int[np.ndarray, " n"], crossings: Crossings) -> dict[int, str]:
+    """Return ids with scans whose planes do not meet in one head, and why."""
+    found = {}
+    for one in np.unique(codes).tolist():
+        rows = np.flatnonzero(codes == one)
+        pairs, excess = crossings.among(rows)
+        place = np.searchsorted(rows, pairs)
+        group = contract(len(rows), place, excess - crossings.threshold)
+        # Two scans of one view are never compared: that they are apart says nothing.
+        if (group[place[:, 0]] != group[place[:, 1]]).any():
+            sizes = sorted(np.bincount(group).tolist(), reverse=True)
+            listed = " + ".join(map(str, sizes))
+            found[one] = f"its planes ({listed}) do not meet in one head"
+    return found
 
 
 def _within(
