@@ -143,6 +143,24 @@ class SlabPreprocessing:
         self, volume: Volume, head: HeadBox
     ) -> tuple[Float32[np.ndarray, "_ x"], ...]:
         """Return how voxels along each axis are weighed, the slab's axis included."""
+        x, y, z = (
+            sampling(
+                np.asarray(along, np.float32),
+                count=count,
+                side_mm=side,
+                width_mm=self.spacing_mm,
+            )
+            for along, count, side in zip(
+                self.places(head), volume.voxels.shape, volume.spacing_mm, strict=True
+            )
+        )
+        return x, y, z
+
+    def places(self, head: HeadBox) -> tuple[Float[np.ndarray, " m"], ...]:
+        """Return where pixels and slices lie along x, y and z.
+
+        In millimetres from the center of the volume's first voxel.
+        """
         low, high = self.slab_mm
         place = np.linspace(low, high, self.count)
         if self.count == 1:
@@ -161,18 +179,7 @@ class SlabPreprocessing:
         else:
             front_to_back = sum(head.back_front) / 2 - _centered(width, self.spacing_mm)
             places = middle + place, front_to_back, down
-        x, y, z = (
-            sampling(
-                np.asarray(along, np.float32),
-                count=count,
-                side_mm=side,
-                width_mm=self.spacing_mm,
-            )
-            for along, count, side in zip(
-                places, volume.voxels.shape, volume.spacing_mm, strict=True
-            )
-        )
-        return x, y, z
+        return places
 
     def normalize(self, batch: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return what the network reads, for one batch of prepared slices."""

@@ -81,23 +81,31 @@ class SlicePreprocessing:
         return np.stack([self._resize(channel) for channel in scaled])
 
     def _resize(self, channel: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "H W"]:
-        height, width = self.size
         rows, columns = channel.shape
         if (rows, columns) == self.size:
             return _to_8_bit(channel)
-        if self.fit == "stretch":
-            rows, columns = height, width
-        else:
-            zoom = min(height / rows, width / columns)
-            rows, columns = max(1, round(rows * zoom)), max(1, round(columns * zoom))
+        down, across = self.place(rows, columns)
         resized = Image.fromarray(channel).resize(
-            (columns, rows),
+            (across.stop - across.start, down.stop - down.start),
             Image.Resampling.BICUBIC,  # Pillow's low-passes when it shrinks
         )
         framed = np.zeros(self.size, dtype=np.float32)
-        top, left = (height - rows) // 2, (width - columns) // 2
-        framed[top : top + rows, left : left + columns] = np.asarray(resized)
+        framed[down, across] = np.asarray(resized)
         return _to_8_bit(framed)
+
+    def place(self, rows: int, columns: int) -> tuple[slice, slice]:
+        """Return which rows and columns of the model's input a slice fills.
+
+        >>> SlicePreprocessing(size=(8, 8)).place(100, 50)
+        (slice(0, 8, None), slice(2, 6, None))
+        """
+        height, width = self.size
+        if self.fit == "stretch":
+            return slice(0, height), slice(0, width)
+        zoom = min(height / rows, width / columns)
+        rows, columns = max(1, round(rows * zoom)), max(1, round(columns * zoom))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        return slice(top, top + rows), slice(left, left + columns)
 
     def normalize(self, batch: UInt8[Tensor, "b c H W"]) -> Float[Tensor, "b c H W"]:
         """Return what the network reads, for one batch of prepared slices."""

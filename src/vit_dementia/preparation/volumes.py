@@ -158,15 +158,15 @@ def _framed(
     [[[1.0, 1.0], [0.0, 0.0]]]
     """
     frame = np.zeros(size, dtype=np.float32)
-    places = [_middle(*sides) for sides in zip(voxels.shape, size, strict=True)]
+    places = [middle(*sides) for sides in zip(voxels.shape, size, strict=True)]
     frame[tuple(to for to, _ in places)] = voxels[tuple(of for _, of in places)]
     return frame
 
 
-def _middle(have: int, want: int) -> tuple[slice, slice]:
+def middle(have: int, want: int) -> tuple[slice, slice]:
     """Return the places in the frame, and those in the volume, along one axis.
 
-    >>> _middle(91, 96)
+    >>> middle(91, 96)
     (slice(2, 93, None), slice(0, 91, None))
     """
     length = min(have, want)
