@@ -26,6 +26,8 @@ class CohortOptions:
     """labels renamed or merged: OLD=NEW,OLD=NEW"""
     visits: Literal["baseline", "all", "last"] = "all"
     """which sessions of a participant are taken"""
+    salt_file: Path | None = None
+    """salt of the pseudonyms of people in DICOM [default: the user's own]"""
     classes: str | None = None
     """the classes in order, first the healthy one: A,B,C [default: by severity]"""
 
@@ -55,6 +57,7 @@ def read_cohort(
         label_column=options.label_column,
         label_map=pairs_in("--label-map", options.label_map),
         visits=options.visits,
+        salt_file=options.salt_file,
         classes=names_in(options.classes),
         as_found=as_found,
         keep_unlabelled=unlabelled,

@@ -18,6 +18,7 @@ def predict(
     *scans: Path,
     participants: Path | None = None,
     columns: str | None = None,
+    salt_file: Path | None = None,
     json: bool = False,
     out: Path | None = None,
     device: Device = "auto",
@@ -29,9 +30,10 @@ def predict(
 
     Args:
         run: run folder, or its model folder.
-        scans: images, or folders of them.
+        scans: images, volumes, or folders of them; a folder of DICOM is one scan.
         participants: table that says who is on which scan [default: file names tell].
         columns: other names of its columns: participant_id=subject.
+        salt_file: salt of the pseudonyms of people in DICOM [default: the user's own].
         json: print one JSON document on stdout.
         out: also write predictions.tsv and predictions_participants.tsv here.
         device: where to compute.
@@ -40,14 +42,14 @@ def predict(
     Returns:
         0 if every scan was answered, 3 if some were refused, 2 if none could be read.
     """
-    from vit_dementia.data.scans import scans_in, who_is_on
+    from vit_dementia.data.scans import scans_in, who_is_in_headers, who_is_on
     from vit_dementia.export.engines import predictor_in
     from vit_dementia.inference.predictor import Predictor
 
     files = scans_in(scans)
-    who = None
+    who = who_is_in_headers(files, salt_file)
     if participants is not None:
-        who = who_is_on(files, participants, pairs_in("--columns", columns) or {})
+        who |= who_is_on(files, participants, pairs_in("--columns", columns) or {})
     if engine == "torch":
         predictor = Predictor.load(run, device=device)
     else:

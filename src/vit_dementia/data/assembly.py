@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from vit_dementia.data.bids import Found, is_bids, is_caps, list_bids, list_caps
-from vit_dementia.data.classes import UNKNOWN
+from vit_dementia.data.classes import UNKNOWN, severity
 from vit_dementia.data.diagnosis import BidsTables, names_people, tell
+from vit_dementia.data.dicom import dicom_scans, holds_dicom, identity_of, pseudonym_of
 from vit_dementia.data.folders import is_flat, list_folders, list_scans
 from vit_dementia.data.gathered import Gathered, some
 from vit_dementia.data.images import PICTURE_SUFFIXES
 from vit_dementia.data.joining import join_paths, join_people, note_near
-from vit_dementia.data.participants import identify
+from vit_dementia.data.participants import SOURCES, identify
+from vit_dementia.data.pseudonyms import read_salt
 from vit_dementia.data.records import check_names, read_records
 from vit_dementia.data.storage import frame, read_facts
 from vit_dementia.data.tables import TABLE_SUFFIXES, read_table
@@ -40,6 +43,7 @@ def gather(
     labels_from_table: bool,
     unlabelled: bool = False,
     visits: Visits = "all",
+    salt_file: Path | None = None,
 ) -> Gathered:
     """List the scans at ``path`` and say who is on them.
 
@@ -51,6 +55,7 @@ def gather(
     if not path.exists():
         raise DataError(f"{path}: does not exist; a folder or a table is needed")
     own = {} if participants else columns
+    salt: bytes | None = None
     listing = path / "cohort.tsv" if path.is_dir() else path
     if listing.is_file():
         gathered = _from_table(listing, own)
@@ -58,6 +63,9 @@ def gather(
         gathered = _from_data_set(path, list_caps(path), own)
     elif is_bids(path):
         gathered = _from_data_set(path, list_bids(path), own)
+    elif path.is_dir() and holds_dicom(path):
+        salt = read_salt(salt_file)
+        gathered = _from_dicom(path, salt)
     elif (columns or labels_from_table) and participants is None:
         names = ", ".join(f"{ours}={theirs}" for ours, theirs in columns.items())
         raise ConfigError(
@@ -71,7 +79,13 @@ def gather(
         join_paths(gathered, participants, columns, believe_labels=labels_from_table)
     _name_participants(gathered)
     if participants is not None and by_people:
-        join_people(gathered, participants, columns, believe_labels=labels_from_table)
+        join_people(
+            gathered,
+            participants,
+            columns,
+            believe_labels=labels_from_table,
+            alias=None if salt is None else partial(pseudonym_of, salt=salt),
+        )
     _note_kinds(gathered)
     keep_visits(gathered, visits)
     gathered.table = gathered.table.sort_values("path", ignore_index=True)
@@ -105,6 +119,36 @@ def _from_data_set(root: Path, found: Found, columns: Mapping[str, str]) -> Gath
         gathered.notes.append(f"labels are those of the column {tables.label_column!r}")
     note_near(gathered, num_near)
     return gathered
+
+
+def _from_dicom(root: Path, salt: bytes) -> Gathered:
+    """Take the T1-weighted series of every study; folders of stages are its labels."""
+    scans, problems = dicom_scans(root)
+    if not scans:
+        raise DataError.of(problems.values())
+    paths = [path.relative_to(root).as_posix() for path in scans]
+    labels = [path.partition("/")[0] for path in paths]
+    if len(set(labels)) < 2 or any(severity(label) is None for label in labels):
+        labels = [UNKNOWN] * len(paths)
+    people = [identity_of(header, salt) for header in scans.values()]
+    cells = {
+        "path": paths,
+        "label": labels,
+        "participant_id": [one.participant_id for one in people],
+        "session_id": [one.session_id for one in people],
+        "participant_source": [str(one.source) for one in people],
+    }
+    return Gathered(
+        root=root,
+        table=frame(cells),
+        labels_named_in="the folders",
+        problems=[_relative(problem, root) for problem in problems.values()],
+    )
+
+
+def _relative(problem: str, root: Path) -> str:
+    """Return a line whose path is told from the root on."""
+    return problem.replace(f"{root.as_posix()}/", "")
 
 
 def _from_folders(root: Path, *, bare: bool) -> Gathered:
@@ -179,9 +223,7 @@ def _name_participants(gathered: Gathered) -> None:
         index=False, name=None
     ):
         if participant != UNKNOWN:
-            told = (
-                source if source in {"bids", "filename", "image-content"} else "table"
-            )
+            told = source if source in SOURCES[1:-1] else "table"
             filled.append((participant, session, told))
             continue
         who = identify(path)

@@ -133,7 +133,13 @@ def _fill(
 
 
 def _digest(file: Path) -> str:
-    """Return a hash of the content; a file that cannot be opened has its own."""
+    """Return a hash of the content; a file that cannot be opened has its own.
+
+    Of a folder, which is a series of DICOM files, it is one of all of them.
+    """
+    if file.is_dir():
+        inside = sorted(path for path in file.rglob("*") if path.is_file())
+        return fingerprint([_digest(path) for path in inside])
     if not file.is_file():  # a pipe would block, a folder has no bytes
         return "not a file"
     try:

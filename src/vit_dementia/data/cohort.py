@@ -61,6 +61,7 @@ class Cohort:
         label_map: Mapping[str, str] | None = None,
         classes: Sequence[str] | None = None,
         visits: Visits = "all",
+        salt_file: Path | None = None,
         keep_unlabelled: bool = False,
         as_found: bool = False,
     ) -> Cohort:
@@ -69,7 +70,8 @@ class Cohort:
         Args:
             path: a folder ``ROOT/<class>/**`` or ``ROOT/{train,val,test}/<class>/**``,
                 a folder with a ``cohort.tsv``, a ``.csv`` or ``.tsv`` file, a BIDS data
-                set or Clinica's CAPS; or scans alone, if ``participants`` tells labels.
+                set, Clinica's CAPS or DICOM; or scans alone, if ``participants`` tells
+                labels.
             participants: a table with the participant of each path; or, without paths,
                 of people or their visits.
             columns: our name of a column to that of the participants table, or of the
@@ -79,6 +81,7 @@ class Cohort:
             label_map: label as found to label as wanted, to rename and to merge.
             classes: all class names in the order wanted; another label is a fault.
             visits: which of a participant's sessions are taken.
+            salt_file: of the pseudonyms of DICOM; the user's own if left out.
             keep_unlabelled: keep scans without a label, for training without labels.
             as_found: for an audit: repeats are kept, and what no training could bear
                 (one picture with two labels, a class in one part only) is a note.
@@ -102,6 +105,7 @@ class Cohort:
             labels_from_table=label_column is not None,
             unlabelled=keep_unlabelled,
             visits=visits,
+            salt_file=salt_file,
         )
         checks.relabel(gathered, label_map or {}, keep_unlabelled=keep_unlabelled)
         in_order, ordered = order_classes(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -73,12 +74,25 @@ def join_people(
     columns: Mapping[str, str],
     *,
     believe_labels: bool,
+    alias: Callable[[str], str] | None = None,
 ) -> None:
-    """Take what a table says of people, or of their visits, whatever the paths."""
+    """Take what a table says of people, or of their visits, whatever the paths.
+
+    Args:
+        gathered: the scans, with who is on them.
+        path: of the table.
+        columns: our name of a column to the table's own.
+        believe_labels: rather than those that the folders tell.
+        alias: from the table's ids to those of the scans, if these are pseudonyms.
+    """
     table = gathered.table
     known = people_table(path, columns)
-    people = table["participant_id"].tolist()
-    told, num_near = tell([known], people, table["session_id"].tolist())
+    people, visits = table["participant_id"].tolist(), table["session_id"].tolist()
+    if alias is not None:
+        rows_of = {alias(who): rows for who, rows in known.rows_of.items()}
+        known = replace(known, rows_of=rows_of)
+        visits = [UNKNOWN] * len(visits)  # of a header no table knows the visit
+    told, num_near = tell([known], people, visits)
     if not believe_labels and (table["label"] != UNKNOWN).any():
         told.pop("label", None)  # the folders, or the data set's tables, are believed
     found = frame({"path": table["path"].tolist()} | told)

@@ -14,8 +14,10 @@ from typing import Literal
 
 from vit_dementia.data.classes import UNKNOWN, is_unknown
 
-Source = Literal["table", "bids", "filename", "image-content", "unknown"]
-SOURCES: tuple[Source, ...] = ("table", "bids", "filename", "image-content", "unknown")
+Source = Literal["table", "bids", "header", "filename", "image-content", "unknown"]
+SOURCES: tuple[Source, ...] = (
+    "table", "bids", "header", "filename", "image-content", "unknown",
+)  # fmt: skip
 
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 # OASIS-1 and -2 number people OAS1_0001, visits _MR1; OASIS-3 has OAS30001_MR_d0129.

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from vit_dementia.data.bids import is_bids, is_caps, list_bids, list_caps
 from vit_dementia.data.classes import UNKNOWN
+from vit_dementia.data.dicom import dicom_scans, holds_dicom, identity_in, is_dicom
 from vit_dementia.data.images import PICTURE_SUFFIXES
 from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.participants import Identity
+from vit_dementia.data.pseudonyms import read_salt
 from vit_dementia.data.records import read_records
 from vit_dementia.data.tables import read_table
 from vit_dementia.errors import DataError
@@ -48,12 +50,37 @@ def _inside(folder: Path, faults: list[str]) -> list[Path]:
         listed = list_caps(folder) if is_caps(folder) else list_bids(folder)
         faults += listed.faults
         return sorted(folder / path for path in listed.paths)
+    if holds_dicom(folder):  # what cannot be used is refused when it is read
+        scans, problems = dicom_scans(folder)
+        return sorted([*scans, *problems])
     return sorted(
         file
         for file in folder.rglob("*")
         if (file.suffix.lower() in PICTURE_SUFFIXES or is_nifti_name(file.name))
         and not file.is_dir()
     )
+
+
+def who_is_in_headers(
+    scans: Iterable[Path], salt_file: Path | None = None
+) -> dict[str, Identity]:
+    """Return the pseudonym of whoever a DICOM scan's header names.
+
+    Args:
+        scans: files and folders, of any kind.
+        salt_file: of the pseudonyms; the user's own if left out.
+
+    Raises:
+        DataError: if there are such scans and the salt cannot be read.
+    """
+    salt: bytes | None = None
+    found = {}
+    for scan in scans:
+        if scan.is_dir() or is_dicom(scan):
+            salt = salt or read_salt(salt_file)
+            if (who := identity_in(scan, salt)) is not None:
+                found[str(scan)] = who
+    return found
 
 
 def who_is_on(

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from vit_dementia import files
+from vit_dementia.data.dicom import is_dicom, read_dicom
 from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.nifti import Stored, read_nifti
 from vit_dementia.errors import ScanError
@@ -48,14 +49,17 @@ class Volume:
 
 
 def read_volume(path: Path, *, limits: Limits = LIMITS) -> Volume:
-    """Read one 3-D NIfTI image, its axes turned to RAS+.
+    """Read one 3-D NIfTI image, or one DICOM series, its axes turned to RAS+.
 
-    Voxels that are not finite become 0 and are counted in the notes. A volume of one
-    value is returned: a mask may be empty.
+    A folder, or a file, of DICOM means its series, see ``data.dicom``. Voxels that are
+    not finite become 0 and are counted in the notes. A volume of one value is returned:
+    a mask may be empty.
 
     Raises:
         ScanError: if the file cannot be read whole or does not hold one 3-D volume.
     """
+    if path.is_dir() or is_dicom(path):
+        return turned(path, read_dicom(path, limits=limits))
     return turned(path, read_nifti(path, limits=limits))
 
 

@@ -17,6 +17,7 @@ VERDICTS: Mapping[Verdict, str] = {
 _SOURCES = {
     "table": "named by a table",
     "bids": "named by the files (BIDS)",
+    "header": "told apart by the headers of DICOM",
     "filename": "named by the files",
     "image-content": "told apart by the images themselves",
     "unknown": "unknown",

@@ -1,0 +1,282 @@
+"""What the header of one DICOM file says of its place among others.
+
+Only the elements named here are read. Free text is used to tell a T1-weighted series
+from others and goes no further; a patient's name and id are kept to tell people apart
+and are never shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vit_dementia.data.limits import LIMITS, Limits
+from vit_dementia.data.opening import opened
+from vit_dementia.errors import ScanError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+else:
+    Dataset = Any  # pydicom is imported where it is used
+
+NEEDED = "a DICOM file"
+DAMAGED = (
+    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+    ArithmeticError, NotImplementedError, RecursionError, MemoryError,
+    struct.error, zlib.error, Warning,
+)  # fmt: skip
+"""What pydicom raises on bytes that are not what they claim to be."""
+
+_TAGS = (
+    "Modality", "BodyPartExamined", "ImageType", "PatientID", "PatientName",
+    "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
+    "ProtocolName", "MRAcquisitionType", "ScanningSequence", "EchoTime",
+    "RepetitionTime", "InversionTime", "Rows", "Columns", "NumberOfFrames",
+    "SamplesPerPixel", "PhotometricInterpretation", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+_MARK = b"DICM"  # after a preamble of 128 bytes
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_ABSENT = object()  # an element that is not there, which is not one without a value
+_MOST_FRAMES = 4096  # of one file
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """Where one slice lies, in millimetres towards left, back and head (LPS)."""
+
+    position: Float[np.ndarray, " 3"]
+    along_columns: Float[np.ndarray, " 3"]  # the way of a growing column index
+    along_rows: Float[np.ndarray, " 3"]
+    spacing: tuple[float, float]  # from row to row, from column to column
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """One file of a series.
+
+    Attributes:
+        person: a hash that tells people apart within a folder, and nothing else.
+        patient_id: as the header has it; for pseudonyms only, and never shown.
+        words: free text in lower case; for the choice of a series only.
+        number: of the series.
+        slices: none if the header has no geometry.
+        why_not: what is wrong with the geometry.
+    """
+
+    path: Path
+    modality: str
+    body_part: str
+    image_type: tuple[str, ...]
+    person: str
+    patient_id: str = field(repr=False)
+    study: str
+    series: str
+    number: str
+    words: frozenset[str] = field(repr=False)
+    acquisition: str
+    sequence: frozenset[str]
+    echo_ms: float | None
+    repetition_ms: float | None
+    inversion_ms: float | None
+    rows: int
+    columns: int
+    samples: int
+    inverted: bool
+    slices: tuple[Slice, ...]
+    why_not: str = ""
+
+
+def is_dicom(path: Path) -> bool:
+    """Say whether a file bears the mark of DICOM, whatever its name."""
+    try:
+        with opened(path, most_bytes=LIMITS.volume_bytes, needed=NEEDED) as file:
+            return file.read(132)[128:] == _MARK
+    except ScanError:
+        return False
+
+
+def read_header(path: Path, *, limits: Limits = LIMITS) -> Header:
+    """Read what one file says of itself; no pixel is decoded.
+
+    Raises:
+        ScanError: if it cannot be read, or claims more than the limits.
+    """
+    dataset = read_dataset(path, _TAGS, pixels=False, limits=limits)
+    try:
+        return _header(path, dataset, limits)
+    except DAMAGED as error:
+        raise ScanError(f"{path}: damaged DICOM header") from error
+
+
+def read_dataset(
+    path: Path, tags: tuple[str, ...], *, pixels: bool, limits: Limits = LIMITS
+) -> Dataset:
+    """Read some elements of one file.
+
+    Raises:
+        ScanError: if it is no DICOM file, damaged, or unpacks to too much.
+    """
+    import pydicom
+
+    # Its warnings would print what stands in a header.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    try:
+        with opened(path, most_bytes=limits.volume_bytes, needed=NEEDED) as file:
+            if file.read(132)[128:] != _MARK:
+                raise ScanError(f"{path}: found no DICOM mark; needs a DICOM file")
+            _check_deflated(path, file, limits)
+            file.seek(0)
+            return pydicom.dcmread(
+                file, stop_before_pixels=not pixels, specific_tags=list(tags)
+            )
+    except DAMAGED as error:
+        raise ScanError(f"{path}: damaged or cut off DICOM file") from error
+
+
+def _check_deflated(path: Path, file: Any, limits: Limits) -> None:
+    """Refuse a deflated file that unpacks to more than the limits, before it does."""
+    from pydicom.filereader import read_file_meta_info
+
+    meta = read_file_meta_info(path)
+    if str(meta.get("TransferSyntaxUID", "")) != _DEFLATED:
+        return
+    file.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+    unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    packed = file.read()
+    most = min(limits.volume_bytes, max(limits.ratio * len(packed), limits.pixels))
+    while packed and not unpacker.eof:
+        total += len(unpacker.decompress(packed, limits.trailing_bytes))
+        packed = unpacker.unconsumed_tail
+        if total > most:
+            raise ScanError(f"{path}: unpacks to more than {most} bytes; a bomb")
+
+
+def _header(path: Path, dataset: Dataset, limits: Limits) -> Header:
+    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if not 1 <= frames <= _MOST_FRAMES or rows * columns * frames > limits.voxels:
+        raise ScanError(
+            f"{path}: claims {frames} frames of {rows} x {columns}; at most "
+            f"{_MOST_FRAMES} frames and {limits.voxels} voxels are read"
+        )
+    patient_id = str(dataset.get("PatientID") or "").strip()
+    name = str(dataset.get("PatientName") or "").strip()
+    person = hashlib.sha256(f"{patient_id}\0{name}".encode()).hexdigest()
+    text = f"{dataset.get('SeriesDescription')} {dataset.get('ProtocolName')}"
+    slices: tuple[Slice, ...] = ()
+    why_not = ""
+    try:
+        slices = tuple(_slice(dataset, frame) for frame in range(frames))
+    except _GeometryError as error:
+        why_not = str(error)
+    return Header(
+        path=path,
+        modality=str(dataset.get("Modality") or ""),
+        body_part=str(dataset.get("BodyPartExamined") or "").upper(),
+        image_type=tuple(str(part).upper() for part in dataset.get("ImageType") or ()),
+        person=person,
+        patient_id=patient_id,
+        study=str(dataset.get("StudyInstanceUID") or ""),
+        series=str(dataset.get("SeriesInstanceUID") or ""),
+        number=str(dataset.get("SeriesNumber") or "?"),
+        words=frozenset(re.findall(r"[a-z0-9]+", text.lower())),
+        acquisition=str(dataset.get("MRAcquisitionType") or "").upper(),
+        sequence=frozenset(_texts(dataset.get("ScanningSequence"))),
+        echo_ms=_number(dataset.get("EchoTime")),
+        repetition_ms=_number(dataset.get("RepetitionTime")),
+        inversion_ms=_number(dataset.get("InversionTime")),
+        rows=rows,
+        columns=columns,
+        samples=int(dataset.get("SamplesPerPixel") or 1),
+        inverted=str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1",
+        slices=slices,
+        why_not=why_not,
+    )
+
+
+class _GeometryError(Exception):
+    """Where a slice lies is not told, or not by numbers."""
+
+
+def _slice(dataset: Dataset, frame: int) -> Slice:
+    """Return where a frame lies, told by the file as a whole or frame by frame."""
+
+    def told(group: str, name: str) -> Any:
+        if name in dataset:
+            return dataset.get(name)
+        for sequence, at in (
+            ("PerFrameFunctionalGroupsSequence", frame),
+            ("SharedFunctionalGroupsSequence", 0),
+        ):
+            items = dataset.get(sequence) or ()
+            inside = items[at].get(group) if at < len(items) else None
+            if inside and name in inside[0]:
+                return inside[0].get(name)
+        return _ABSENT
+
+    position = _numbers(told("PlanePositionSequence", "ImagePositionPatient"), 3)
+    way = _numbers(told("PlaneOrientationSequence", "ImageOrientationPatient"), 6)
+    spacing = _numbers(told("PixelMeasuresSequence", "PixelSpacing"), 2)
+    if position is None or way is None or spacing is None:
+        raise _GeometryError(
+            "does not tell where its slices lie (position, direction, pixel spacing)"
+        )
+    scale = [
+        _scale(told("PixelValueTransformationSequence", f"Rescale{name}"), default)
+        for name, default in (("Slope", 1.0), ("Intercept", 0.0))
+    ]
+    if scale[0] == 0:
+        raise _GeometryError("has a rescale slope of 0")
+    return Slice(
+        position=np.array(position),
+        along_columns=np.array(way[:3]),
+        along_rows=np.array(way[3:]),
+        spacing=(spacing[0], spacing[1]),
+        slope=scale[0],
+        intercept=scale[1],
+    )
+
+
+def _scale(value: Any, default: float) -> float:
+    """Return a rescale number; one that is there must be a number."""
+    if value is _ABSENT:
+        return default
+    number = _number(value)
+    if number is None:
+        raise _GeometryError("has a rescale slope or intercept that is no number")
+    return number
+
+
+def _numbers(values: Any, count: int) -> list[float] | None:
+    if values is None or values is _ABSENT or isinstance(values, str | bytes):
+        return None
+    if len(values) != count:
+        return None
+    found = [_number(value) for value in values]
+    return [one for one in found if one is not None] if None not in found else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _texts(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else [str(one) for one in value]

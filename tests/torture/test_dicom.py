@@ -1,0 +1,179 @@
+"""Damaged, hostile and foreign DICOM is refused in one line that names nobody."""
+
+from __future__ import annotations
+
+import tracemalloc
+import zlib
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from vit_dementia.data.dicom import read_dicom
+from vit_dementia.errors import ScanError
+
+VOXELS = np.random.default_rng(0).integers(0, 900, (12, 14, 24)).astype(np.float32)
+
+
+def every(number: int, value, other):
+    """Give one slice another value than the rest."""
+    return lambda at: other if at == number else value
+
+
+BAD_ELEMENTS = {
+    "slope nan": ({"RescaleSlope": "nan"}, "no number"),
+    "slope without end": ({"RescaleSlope": "inf"}, "no number"),
+    "slope of 1e999": ({"RescaleSlope": "1e999"}, "no number"),
+    "slope left blank": ({"RescaleSlope": ""}, "no number"),
+    "CT": ({"Modality": "CT"}, "is CT, not MR"),
+    "a modality with a name in it": ({"Modality": "Jane Doe"}, "another kind"),
+    "knee": ({"BodyPartExamined": "KNEE"}, "another part of the body"),
+    "color": ({"SamplesPerPixel": 3}, "in color"),
+    "no position": ({"ImagePositionPatient": None}, "where its slices lie"),
+    "no direction": ({"ImageOrientationPatient": None}, "where its slices lie"),
+    "no spacing": ({"PixelSpacing": None}, "where its slices lie"),
+    "directions that are one": (
+        {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "span a plane",
+    ),
+    "two people": (
+        {"PatientID": every(5, "P1", "P2")}, "several people",
+    ),
+    "two people of one id": (
+        {"PatientName": every(5, "Doe^Jane", "Roe^John")}, "several people",
+    ),
+    "two studies": (
+        {"StudyInstanceUID": every(5, "1.2.3", "1.2.4")}, "several studies",
+    ),
+    "a slice in another direction": (
+        {"ImageOrientationPatient": every(5, [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, 1])},
+        "several directions",
+    ),
+    "other pixel sizes": (
+        {"PixelSpacing": every(5, [2, 2], [1, 2])}, "several pixel sizes",
+    ),
+    "a gap": (
+        {"ImagePositionPatient": lambda at: [0, 0, 2 * at + 4 * (at > 9)]},
+        "about 2 missing",
+    ),
+    "a repeat": (
+        {"ImagePositionPatient": lambda at: [0, 0, 2 * (at - (at == 9))]},
+        "1 slices lie where another one does",
+    ),
+    "slices that lie aside": (
+        {"ImagePositionPatient": lambda at: [20 * (at == 9), 0, 2 * at]},
+        "one behind the other",
+    ),
+    "rows of none": ({"Rows": 0}, "pixels"),
+    "too many rows": ({"Rows": 65535, "Columns": 65535}, "voxels are read"),
+    "100000 frames": ({"NumberOfFrames": "100000"}, "100000 frames"),
+    "pixels too short": ({"PixelData": b"\0" * 10}, "pixels"),
+    "no pixels": ({"PixelData": None}, "pixels"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_ELEMENTS)
+def test_a_bad_series_is_refused_in_one_line(write_series, tmp_path, name) -> None:
+    elements, said = BAD_ELEMENTS[name]
+    with pydicom.config.disable_value_validation():
+        write_series(tmp_path / "a", VOXELS, **elements)
+    with pytest.raises(ScanError, match=said) as refused:
+        read_dicom(tmp_path / "a", convert=False)
+    (line,) = refused.value.faults
+    assert str(tmp_path) in line
+    for secret in ("Jane", "Doe", "Roe", "1950", "P-0815"):
+        assert secret not in line
+
+
+def test_a_slope_in_letters_is_refused(write_series, tmp_path) -> None:
+    for path in write_series(tmp_path / "a", VOXELS, RescaleSlope="87654321"):
+        path.write_bytes(path.read_bytes().replace(b"87654321", b"Jane Doe"))
+    with pytest.raises(ScanError, match="no number") as refused:
+        read_dicom(tmp_path / "a", convert=False)
+    assert "Jane" not in str(refused.value)
+
+
+@pytest.mark.parametrize("left", [0, 100, 140, 400, 900])
+def test_a_file_that_is_cut_off_is_refused(write_series, tmp_path, left) -> None:
+    path = write_series(tmp_path / "a", VOXELS)[3]
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(ScanError):
+        read_dicom(tmp_path / "a", convert=False)
+
+
+def test_a_slice_that_was_deleted_is_missed(write_series, tmp_path) -> None:
+    write_series(tmp_path / "a", VOXELS)[9].unlink()
+    with pytest.raises(ScanError, match="about 1 missing"):
+        read_dicom(tmp_path / "a", convert=False)
+
+
+def test_slices_of_another_size_are_refused(write_series, tmp_path) -> None:
+    write_series(tmp_path / "a", VOXELS)
+    write_series(
+        tmp_path / "a", VOXELS[:, :10, :1], name_of=lambda _: "other.dcm",
+        ImagePositionPatient=[-22, -26, 48],
+    )  # fmt: skip
+    with pytest.raises(ScanError, match="several sizes"):
+        read_dicom(tmp_path / "a", convert=False)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "named"),
+    [("1.2.840.10008.1.2.4.102", "MPEG-4"), ("1.2.3.4.5", "unknown")],
+)
+def test_a_syntax_that_nothing_can_undo_is_named(
+    write_series, tmp_path, syntax, named
+) -> None:
+    for path in write_series(tmp_path / "a", VOXELS):
+        content = path.read_bytes()
+        old = b"1.2.840.10008.1.2.1\0"
+        new = syntax.encode().ljust(len(old), b"\0")
+        if len(new) == len(old):
+            path.write_bytes(content.replace(old, new, 1))
+        else:
+            dataset = pydicom.dcmread(path)
+            dataset.PixelData = pydicom.encaps.encapsulate([b"\0" * 64])
+            dataset["PixelData"].is_undefined_length = True
+            dataset.file_meta.TransferSyntaxUID = UID(syntax)
+            dataset.save_as(path, enforce_file_format=True)
+    with pytest.raises(ScanError, match=named):
+        read_dicom(tmp_path / "a", convert=False)
+
+
+def test_a_deflated_bomb_is_refused_before_it_unpacks(write_series, tmp_path) -> None:
+    path = write_series(tmp_path / "a", VOXELS[:, :, :1])[0]
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    small = pydicom.Dataset(dataset)
+    small.file_meta = dataset.file_meta
+    small.save_as(path, enforce_file_format=True)
+    content = path.read_bytes()
+    start = 132 + 12 + int(dataset.file_meta.FileMetaInformationGroupLength)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    bomb = b"".join(packer.compress(bytes(1_000_000)) for _ in range(150))
+    path.write_bytes(content[:start] + bomb + packer.flush())
+    tracemalloc.start()
+    with pytest.raises(ScanError, match="bomb"):
+        read_dicom(path, convert=False)
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+
+
+def test_sequences_of_endless_depth_are_refused(write_series, tmp_path) -> None:
+    path = write_series(tmp_path / "a", VOXELS[:, :, :1])[0]
+    inner = pydicom.Dataset()
+    for _ in range(200):
+        outer = pydicom.Dataset()
+        outer.SharedFunctionalGroupsSequence = pydicom.Sequence([inner])
+        inner = outer
+    dataset = pydicom.dcmread(path)
+    dataset.SharedFunctionalGroupsSequence = inner.SharedFunctionalGroupsSequence
+    dataset.save_as(path, enforce_file_format=True)
+    with pytest.raises(ScanError):
+        read_dicom(path, convert=False)
+
+
+def test_a_folder_without_dicom_says_so(tmp_path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ScanError, match="no DICOM file"):
+        read_dicom(tmp_path)
