@@ -169,17 +169,13 @@ class SlabPreprocessing:
         middle = sum(head.left_right) / 2
         across = middle + _centered(width, self.spacing_mm)
         down = head.top + _MARGIN_MM - self.spacing_mm * np.arange(height)
+        deep = height if self.plane == "axial" else width
+        front_to_back = sum(head.back_front) / 2 - _centered(deep, self.spacing_mm)
         if self.plane == "axial":
-            front_to_back = sum(head.back_front) / 2 - _centered(
-                height, self.spacing_mm
-            )
-            places = across, front_to_back, head.top - place
-        elif self.plane == "coronal":
-            places = across, head.back_front[1] - place, down
-        else:
-            front_to_back = sum(head.back_front) / 2 - _centered(width, self.spacing_mm)
-            places = middle + place, front_to_back, down
-        return places
+            return across, front_to_back, head.top - place
+        if self.plane == "coronal":
+            return across, head.back_front[1] - place, down
+        return middle + place, front_to_back, down
 
     def normalize(self, batch: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return what the network reads, for one batch of prepared slices."""
