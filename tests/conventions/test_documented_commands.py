@@ -24,6 +24,7 @@ TEACHING = [
         for page in (
             *("phantoms", "check", "split", "train", "fine-tune", "pretrain"),
             *("resume", "cross-validate", "evaluate", "predict", "convert"),
+            *("tune", "export"),
         )
     ],
 ]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from lightning_fabric import Fabric
+from torch import nn
 
 from vit_dementia.inference.forward import logits_of
 from vit_dementia.inference.model_folder import SavedModel
@@ -46,12 +47,15 @@ class Reader:
     Args:
         model: as saved.
         fabric: device and precision.
+        network: the model in another runtime; asked wherever all it needs is shown.
     """
 
-    def __init__(self, model: SavedModel, fabric: Fabric) -> None:
+    def __init__(
+        self, model: SavedModel, fabric: Fabric, network: nn.Module | None = None
+    ) -> None:
         self.model = model
         self.fabric = fabric
-        self._network = fabric.setup_module(model.network)
+        self._network = network or fabric.setup_module(model.network)
         self._whole = fabric.setup_module(model.network.seeing(None))
 
     def __call__(

@@ -1,0 +1,171 @@
+"""The formats: each a writer, and its own runtime to open what was written.
+
+ONNX, OpenVINO and torch-export hold the graph of the network, so that one that leaves
+out background patches is exact in them. A MONAI bundle holds it as TorchScript, as
+bundles do. The number of scans in a batch is free in all of them.
+
+Shapes: ``n`` scans, ``c`` channels, ``k`` classes, ``*space`` the sides of a scan.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from vit_dementia.export.bundle import SCRIPT, write_bundle
+from vit_dementia.export.record import INPUT, OUTPUT, record_of, shape_of
+from vit_dementia.inference.model_folder import SavedModel
+
+OPSET = 18  # of ONNX; read by every runtime since 2023
+ONNX, OPENVINO, TORCH_EXPORT = "model.onnx", "model.xml", "model.pt2"
+Scans = Float32[np.ndarray, "n c *space"]
+Logits = Float32[np.ndarray, "n k"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a model is written into a folder, and opened from there."""
+
+    write: Callable[[SavedModel, Path], None]
+    open: Callable[[Path], Callable[[Scans], Logits]]
+
+
+def write_torch_export(model: SavedModel, folder: Path) -> None:
+    """Write ``model.pt2`` for ``torch.export.load``."""
+    with _silenced():
+        torch.export.save(
+            _program(model), folder / TORCH_EXPORT, extra_files=record_of(model)
+        )
+
+
+def open_torch_export(folder: Path) -> Callable[[Scans], Logits]:
+    """Return what answers as ``model.pt2`` does."""
+    with _silenced():
+        network = torch.export.load(folder / TORCH_EXPORT).module()
+
+    def answer(scans: Scans) -> Logits:
+        with torch.inference_mode():
+            return network(torch.from_numpy(scans)).numpy()
+
+    return answer
+
+
+def write_onnx(model: SavedModel, folder: Path) -> None:
+    """Write ``model.onnx``."""
+    with _silenced():
+        program = torch.onnx.export(
+            model.network.eval(),
+            (_example(model),),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: _any_number()},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # it is None only for the old exporter
+    program.model.metadata_props.update(record_of(model))
+    program.save(folder / ONNX)  # weights beyond 2 GB stand beside it, as ONNX asks
+
+
+def open_onnx(folder: Path) -> Callable[[Scans], Logits]:
+    """Return what answers as ONNX Runtime does with ``model.onnx``."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        folder / ONNX, options, providers=["CPUExecutionProvider"]
+    )
+    return lambda scans: session.run([OUTPUT], {INPUT: scans})[0]
+
+
+def write_openvino(model: SavedModel, folder: Path) -> None:
+    """Write ``model.xml`` and ``model.bin``."""
+    import openvino
+
+    with _silenced():
+        converted = openvino.convert_model(_program(model))
+    converted.inputs[0].set_names({INPUT})
+    converted.outputs[0].set_names({OUTPUT})
+    for name, text in record_of(model).items():
+        converted.set_rt_info(text, ["vit_dementia", name])
+    openvino.save_model(converted, folder / OPENVINO, compress_to_fp16=False)
+
+
+def open_openvino(folder: Path) -> Callable[[Scans], Logits]:
+    """Return what answers as OpenVINO does, on the CPU and in float32."""
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    compiled = openvino.Core().compile_model(folder / OPENVINO, "CPU", settings)
+    return lambda scans: np.array(compiled({INPUT: scans})[OUTPUT])
+
+
+def write_monai(model: SavedModel, folder: Path) -> None:
+    """Write a MONAI bundle with the network as TorchScript."""
+    write_bundle(model, folder)
+    with _silenced():
+        traced = torch.jit.trace(model.network.eval(), _example(model))
+        torch.jit.save(traced, folder / SCRIPT, _extra_files=record_of(model))
+
+
+def open_monai(folder: Path) -> Callable[[Scans], Logits]:
+    """Return what answers as the network of the bundle does."""
+    with _silenced():
+        network = torch.jit.load(folder / SCRIPT, map_location="cpu").eval()
+
+    def answer(scans: Scans) -> Logits:
+        with torch.inference_mode():
+            return network(torch.from_numpy(scans)).numpy()
+
+    return answer
+
+
+FORMATS: dict[str, Format] = {
+    "onnx": Format(write_onnx, open_onnx),
+    "openvino": Format(write_openvino, open_openvino),
+    "torch-export": Format(write_torch_export, open_torch_export),
+    "monai": Format(write_monai, open_monai),
+}
+
+
+def _example(model: SavedModel) -> torch.Tensor:
+    return torch.zeros(2, *shape_of(model))  # two: a graph for one may be for one only
+
+
+def _any_number() -> torch.export.Dim:
+    return torch.export.Dim("batch", min=1, max=4096)
+
+
+def _program(model: SavedModel) -> torch.export.ExportedProgram:
+    return torch.export.export(
+        model.network.eval(),
+        (_example(model),),
+        dynamic_shapes=({0: _any_number()},),
+    )
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Silence what exporters say about their own insides; answers are compared."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
