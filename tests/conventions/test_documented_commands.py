@@ -23,8 +23,8 @@ TEACHING = [
         f"docs/how-to/{page}.md"
         for page in (
             *("phantoms", "check", "split", "train", "fine-tune", "pretrain"),
-            *("resume", "cross-validate", "evaluate", "predict", "convert"),
-            *("tune", "export"),
+            *("resume", "scale-out", "cross-validate", "evaluate", "predict"),
+            *("convert", "tune", "export"),
         )
     ],
 ]
