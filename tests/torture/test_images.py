@@ -416,3 +416,35 @@ def test_awkward_names_do_not_break_a_training_or_its_report(
     page = (tmp_path / "run/evaluation/test/report.html").read_text("utf-8")
     assert "<img src=x" not in page
     assert "{{7*7}}" not in page
+
+
+def odd_one(row: str, gray: np.ndarray) -> Image.Image:
+    """Return a picture that is a picture, and no slice like those of the training."""
+    rng = np.random.default_rng(7)
+    if row == "img-noise":
+        return Image.fromarray(rng.integers(0, 255, gray.shape, np.uint8))
+    if row == "img-color-scene":
+        sky = np.linspace(255, 40, gray.shape[0])[:, None, None]
+        color = np.broadcast_to(sky * [0.5, 0.7, 1.0], (*gray.shape, 3))
+        return Image.fromarray(color.astype(np.uint8))
+    return Image.fromarray(gray[::-1].copy())
+
+
+@pytest.mark.parametrize("row", ["img-noise", "img-color-scene", "img-upside-down"])
+def test_what_is_unlike_the_training_is_never_answered_with_confidence(
+    command, tmp_path, row
+) -> None:
+    data = paint_cohort(tmp_path / "data", people=24)
+    for path in data.rglob("*.png"):  # heads have a front
+        pixels = np.asarray(Image.open(path)).copy()
+        pixels[4:9, 8:16] = 250
+        Image.fromarray(pixels).save(path)
+    command("train", data, *TINY, "--epochs=1", "--out=run")
+    odd_one(row, pixels).save(tmp_path / "odd.png")
+    done = command("predict", "run", "odd.png", path, "--json")
+    odd, usual = json.loads(done.stdout)["results"]
+    assert odd["abstained"]
+    assert odd["early"] == "not sure"
+    assert odd["quality"]["verdict"] == "warn"
+    assert odd["quality"]["reasons"]
+    assert usual["quality"]["reasons"] == []

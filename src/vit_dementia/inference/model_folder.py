@@ -2,7 +2,8 @@
 
 ``model.safetensors`` and ``config.json`` are written and checked by
 ``models.weights.native``; beside them stand ``preprocessing.json``, a model card and,
-once the training is over, ``calibration.json`` (see ``evaluation.calibrated``).
+once the training is over, ``calibration.json`` (see ``evaluation.calibrated``) and
+``likeness.json`` (see ``preparation.likeness``).
 None of them holds a path or a participant.
 
 Shapes: ``f`` models that answer together, ``m`` rows, ``k`` classes.
@@ -28,10 +29,12 @@ from vit_dementia.files import read_json, write_json, write_text
 from vit_dementia.models.lora import merged_state
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import native
+from vit_dementia.preparation.likeness import Likeness
 from vit_dementia.preparation.spec import Preprocessing, preprocessing_from
 
 PREPROCESSING = "preprocessing.json"
 CALIBRATION = "calibration.json"
+LIKENESS = "likeness.json"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class SavedModel:
         facts: what is known of its training, such as ``leakage`` and ``seed``.
         calibration: how its probabilities are mended and read.
         sha256: of the weights; names the model in every answer.
+        likeness: what its training slices looked like; None: nobody kept it.
     """
 
     network: VisionTransformer
@@ -55,6 +59,7 @@ class SavedModel:
     facts: dict[str, Any]
     calibration: Calibration
     sha256: str
+    likeness: Likeness | None = None
 
     @property
     def members(self) -> tuple[SavedModel, ...]:
@@ -122,6 +127,7 @@ def read_model_folder(path: Path) -> SavedModel:
         facts=training,
         calibration=calibration,
         sha256=config["sha256"],
+        likeness=_read_likeness(folder, config["sha256"]),
     )
 
 
@@ -130,6 +136,21 @@ def write_calibration(path: Path, calibration: Calibration) -> None:
     folder = find_model_folder(path)
     config = read_json(folder / native.CONFIG, CheckpointError)
     write_json(folder / CALIBRATION, calibration.to_dict(model=config["sha256"]))
+
+
+def write_likeness(path: Path, likeness: Likeness) -> None:
+    """Write ``likeness.json`` into a model folder, or the one of a run."""
+    folder = find_model_folder(path)
+    config = read_json(folder / native.CONFIG, CheckpointError)
+    write_json(folder / LIKENESS, likeness.to_dict(model=config["sha256"]))
+
+
+def _read_likeness(folder: Path, sha256: str) -> Likeness | None:
+    path = folder / LIKENESS
+    if not path.is_file():
+        return None
+    told = read_json(path, CheckpointError)
+    return Likeness.from_dict(told, model=sha256, where=str(path))
 
 
 def is_calibrated(path: Path) -> bool:

@@ -5,20 +5,19 @@ Shapes: ``n`` scans, ``r`` rows that a network reads of them, ``k`` classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import nn
 
-from vit_dementia import DISCLAIMER
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.errors import ScanError
-from vit_dementia.evaluation.calibrated import NOT_SURE
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
+from vit_dementia.inference.answer import Answer
 from vit_dementia.inference.compute import Device, Precision, make_fabric
 from vit_dementia.inference.folds import SavedFolds, read_models
 from vit_dementia.inference.forward import BATCH_SIZE, softmax
@@ -27,156 +26,7 @@ from vit_dementia.inference.reader import MISFIT, Reader
 from vit_dementia.preparation.spec import Preprocessing, rows_of, rows_per_scan
 from vit_dementia.progress import Quiet, Watch
 
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model says of some scans, and why others were refused.
-
-    Attributes:
-        predictions: the mean of what all members of the model say.
-        told: what each of them says of the same scans.
-        misfits: answered scans that show something where the model does not look; their
-            answers, and those for whoever is on them, are abstentions.
-    """
-
-    model: SavedModel | SavedFolds
-    predictions: Predictions
-    told: tuple[Predictions, ...]
-    refused: dict[str, str]
-    misfits: frozenset[str] = frozenset()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the document of ``predict --json``, described in docs/reference."""
-        results = [
-            _result(
-                row,
-                self.model.classes,
-                self._early[row["path"]],
-                [MISFIT] if row["path"] in self.misfits else [],
-            )
-            for row in self.predictions.table.to_dict("records")
-        ]
-        results += [
-            {
-                "path": path,
-                "participant_id": None,
-                "probabilities": None,
-                "predicted": None,
-                "abstained": True,
-                "early": None,
-                "quality": {"verdict": "refused", "reasons": [cause]},
-            }
-            for path, cause in self.refused.items()
-        ]
-        return {
-            "format": FORMAT_VERSION,
-            "model": {
-                "sha256": self.model.sha256,
-                "members": [member.sha256 for member in self.model.members],
-                "classes": list(self.model.classes),
-                "allow_leakage": self.model.facts.get("allow_leakage", ""),
-                "calibration": self.model.calibration.to_dict(model=self.model.sha256),
-            },
-            "results": results,
-            "participants": self._participants(),
-            "disclaimer": DISCLAIMER,
-        }
-
-    def write(self, folder: Path) -> None:
-        """Write the tables of predictions by scan and by participant."""
-        told = self.predictions
-        told.table["abstained"] = [
-            self._early[path] == NOT_SURE for path in told.table.path
-        ]
-        told.write(folder / "predictions.tsv")
-        people = self._pooled
-        if people is not None:
-            people.write(folder / "predictions_participants.tsv")
-
-    @cached_property
-    def _pooled(self) -> Predictions | None:
-        """Pool the scans whose participant is known by mean probability."""
-        known = _of_known(self.predictions)
-        if not len(known.table):
-            return None
-        people = known.by_participant()
-        early = self._answers(people)
-        people.table["abstained"] = [answer == NOT_SURE for answer in early]
-        return people
-
-    @cached_property
-    def _early(self) -> dict[str, str | None]:
-        """Say for each path yes, no, not sure or nothing: of all its person's scans."""
-        table = self.predictions.table
-        alone = self.model.answers(np.stack([one.probabilities for one in self.told]))
-        early = dict(zip(table.path, alone, strict=True))
-        early |= dict.fromkeys(self.misfits, NOT_SURE)
-        if self._pooled is not None:
-            people = self._pooled
-            told = zip(people.table.participant_id, self._answers(people), strict=True)
-            of_person = dict(told)
-            for path, who in zip(table.path, table.participant_id, strict=True):
-                early[path] = of_person.get(who, early[path])
-        return early
-
-    def _answers(self, people: Predictions) -> list[str | None]:
-        """Say yes, no or not sure of each participant; not sure if a scan misfits."""
-        table = self.predictions.table
-        odd = set(table.participant_id[table.path.isin(self.misfits)])
-        pooled = [_of_known(one).by_participant() for one in self.told]
-        answers = self.model.answers(np.stack([one.probabilities for one in pooled]))
-        return [
-            NOT_SURE if who in odd else answer
-            for who, answer in zip(people.table.participant_id, answers, strict=True)
-        ]
-
-    def _participants(self) -> list[dict[str, Any]]:
-        """Say what stands in the answer for each participant who is known."""
-        if self._pooled is None:
-            return []
-        early = self._answers(self._pooled)
-        return [
-            {
-                "participant_id": row["participant_id"],
-                "num_scans": row["num_scans"],
-                "probabilities": _probabilities(row, self.model.classes),
-                "predicted": row["predicted"],
-                "abstained": row["abstained"],
-                "early": answer,
-            }
-            for row, answer in zip(
-                self._pooled.table.to_dict("records"), early, strict=True
-            )
-        ]
-
-
-def _of_known(told: Predictions) -> Predictions:
-    """Return the rows whose participant is known."""
-    return told.where((told.table.participant_id != UNKNOWN).to_numpy())
-
-
-def _result(
-    row: dict[Any, Any],
-    classes: Sequence[str],
-    early: str | None,
-    reasons: list[str],
-) -> dict[str, Any]:
-    known = row["participant_id"] != UNKNOWN
-    return {
-        "path": row["path"],
-        "participant_id": row["participant_id"] if known else None,
-        "probabilities": _probabilities(row, classes),
-        "predicted": row["predicted"],
-        "abstained": early == NOT_SURE,
-        "early": early,
-        "quality": {"verdict": "not assessed", "reasons": reasons},
-    }
-
-
-def _probabilities(row: dict[Any, Any], classes: Sequence[str]) -> dict[str, float]:
-    return {name: row[f"p_{name}"] for name in classes}
+Engine = Callable[[SavedModel], nn.Module]  # what is returned computes on the CPU
 
 
 def _near(path: str) -> str:
@@ -189,6 +39,12 @@ class Predictor:
 
     >>> predictor = Predictor.load("runs/x/model")  # doctest: +SKIP
     >>> predictor(["scan.png"]).predictions.probabilities  # doctest: +SKIP
+
+    Args:
+        model: as saved.
+        device: where to compute.
+        precision: of matrix products.
+        engine: puts a model into another runtime; PyTorch if left out.
     """
 
     def __init__(
@@ -197,21 +53,31 @@ class Predictor:
         *,
         device: Device = "auto",
         precision: Precision = "auto",
+        engine: Engine | None = None,
     ) -> None:
         self.model = model
         self.fabric = make_fabric(device, precision)
-        self.readers = [Reader(member, self.fabric) for member in model.members]
+        self.readers = [
+            Reader(member, self.fabric, None if engine is None else engine(member))
+            for member in model.members
+        ]
 
     @classmethod
     def load(
-        cls, path: str | Path, *, device: Device = "auto", precision: Precision = "auto"
+        cls,
+        path: str | Path,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        engine: Engine | None = None,
     ) -> Predictor:
         """Open a model folder, the one of a run, or all models of a cross-validation.
 
         Raises:
             CheckpointError: if a piece is missing, damaged or of another format.
         """
-        return cls(read_models(Path(path)), device=device, precision=precision)
+        models = read_models(Path(path))
+        return cls(models, device=device, precision=precision, engine=engine)
 
     def __call__(
         self,
@@ -230,7 +96,7 @@ class Predictor:
         names = [str(path) for path in paths]
         answered: list[str] = []
         logits: list[list[np.ndarray]] = [[] for _ in self.readers]
-        misfits: set[str] = set()
+        misfits: dict[str, list[str]] = defaultdict(list)
         refused: dict[str, str] = {}
         with (watch or Quiet()).count("predicting", len(names)) as bar:
             for start in range(0, len(names), BATCH_SIZE):
@@ -265,14 +131,14 @@ class Predictor:
             )
             for probabilities in (np.mean(each, axis=0), *each)
         ]
-        return Answer(self.model, told[0], tuple(told[1:]), refused, frozenset(misfits))
+        return Answer(self.model, told[0], tuple(told[1:]), refused, dict(misfits))
 
     def _ask(
         self,
         images: Sequence[Mapping[object, np.ndarray]],
         names: Sequence[str],
         logits: Sequence[list[np.ndarray]],
-        misfits: set[str],
+        misfits: dict[str, list[str]],
     ) -> None:
         """Let every member read some scans, each prepared as it was trained on them."""
         for reader, said in zip(self.readers, logits, strict=True):
@@ -281,7 +147,14 @@ class Predictor:
             read = reader(rows, np.arange(len(rows)))
             said.append(read.logits)
             fits = read.fits.reshape(len(names), rows_per_scan(way)).all(axis=1)
-            misfits.update(np.array(names)[~fits].tolist())
+            for row, name in enumerate(names):
+                if not fits[row]:
+                    _add(misfits, name, MISFIT)
+            likeness = reader.model.likeness
+            if likeness is not None:
+                for row, reason in enumerate(likeness.reasons(rows)):
+                    if reason:
+                        _add(misfits, names[row // rows_per_scan(way)], reason)
 
     def _prepared(self, path: Path) -> dict[object, np.ndarray]:
         """Return the scan in every way that a member wants it."""
@@ -289,6 +162,11 @@ class Predictor:
             way: way.read(path)
             for way in {_stored(one.preprocessing) for one in self.model.members}
         }
+
+
+def _add(misfits: dict[str, list[str]], name: str, reason: str) -> None:
+    if reason not in misfits[name]:
+        misfits[name].append(reason)
 
 
 def _by_scan(

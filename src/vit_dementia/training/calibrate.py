@@ -12,11 +12,16 @@ from vit_dementia.inference.model_folder import (
     is_calibrated,
     read_model_folder,
     write_calibration,
+    write_likeness,
 )
 from vit_dementia.inference.reader import Reader
 from vit_dementia.inference.rows import predictions_of_rows
+from vit_dementia.preparation.likeness import FEWEST, Likeness
 from vit_dementia.training.material import Material
 from vit_dementia.training.run_folder import RunFolder
+
+_SLICES_SEEN = 2_000  # of the training, to learn what they look like
+_FEWEST_UNKNOWN = 50  # slices, where nobody knows how many people they show
 
 
 def calibrate(material: Material, folder: RunFolder, fabric: Fabric) -> None:
@@ -28,7 +33,21 @@ def calibrate(material: Material, folder: RunFolder, fabric: Fabric) -> None:
     has_model = (folder.path / "model").is_dir()  # none before the first epoch
     if has_model and not is_calibrated(folder.path):
         model = read_model_folder(folder.path)
+        if (likeness := _likeness(material)) is not None:
+            write_likeness(folder.path, likeness)
         write_calibration(folder.path, _fitted(model, material, fabric))
+
+
+def _likeness(material: Material) -> Likeness | None:
+    """Return what the training slices look like; None for volumes and few people."""
+    rows, cohort = material.rows("train"), material.cohort
+    known = cohort.participants_known
+    units = cohort.unit_ids("participant" if known else "image")
+    fewest = FEWEST if known else _FEWEST_UNKNOWN
+    if material.images.ndim != 4 or len({units[row] for row in rows}) < fewest:
+        return None
+    evenly = np.linspace(0, len(rows) - 1, min(len(rows), _SLICES_SEEN)).astype(int)
+    return Likeness.of(material.images[rows[evenly]])
 
 
 def _fitted(model: SavedModel, material: Material, fabric: Fabric) -> Calibration:

@@ -1,0 +1,171 @@
+"""What a model says of scans and of whoever is on them, as tables and as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.evaluation.calibrated import NOT_SURE
+from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
+from vit_dementia.inference.folds import SavedFolds
+from vit_dementia.inference.model_folder import SavedModel
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of some scans, and why others were refused.
+
+    Attributes:
+        predictions: the mean of what all members of the model say.
+        told: what each of them says of the same scans.
+        misfits: answered scans that are unlike those of the training, and why; their
+            answers, and those for whoever is on them, are abstentions.
+    """
+
+    model: SavedModel | SavedFolds
+    predictions: Predictions
+    told: tuple[Predictions, ...]
+    refused: dict[str, str]
+    misfits: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``predict --json``, described in docs/reference."""
+        results = [
+            _result(
+                row,
+                self.model.classes,
+                self._early[row["path"]],
+                self.misfits.get(row["path"], []),
+            )
+            for row in self.predictions.table.to_dict("records")
+        ]
+        results += [
+            {
+                "path": path,
+                "participant_id": None,
+                "probabilities": None,
+                "predicted": None,
+                "abstained": True,
+                "early": None,
+                "quality": {"verdict": "refused", "reasons": [cause]},
+            }
+            for path, cause in self.refused.items()
+        ]
+        return {
+            "format": FORMAT_VERSION,
+            "model": {
+                "sha256": self.model.sha256,
+                "members": [member.sha256 for member in self.model.members],
+                "classes": list(self.model.classes),
+                "allow_leakage": self.model.facts.get("allow_leakage", ""),
+                "calibration": self.model.calibration.to_dict(model=self.model.sha256),
+            },
+            "results": results,
+            "participants": self._participants(),
+            "disclaimer": DISCLAIMER,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the tables of predictions by scan and by participant."""
+        told = self.predictions
+        told.table["abstained"] = [
+            self._early[path] == NOT_SURE for path in told.table.path
+        ]
+        told.write(folder / "predictions.tsv")
+        people = self._pooled
+        if people is not None:
+            people.write(folder / "predictions_participants.tsv")
+
+    @cached_property
+    def _pooled(self) -> Predictions | None:
+        """Pool the scans whose participant is known by mean probability."""
+        known = _of_known(self.predictions)
+        if not len(known.table):
+            return None
+        people = known.by_participant()
+        early = self._answers(people)
+        people.table["abstained"] = [answer == NOT_SURE for answer in early]
+        return people
+
+    @cached_property
+    def _early(self) -> dict[str, str | None]:
+        """Say for each path yes, no, not sure or nothing: of all its person's scans."""
+        table = self.predictions.table
+        alone = self.model.answers(np.stack([one.probabilities for one in self.told]))
+        early = dict(zip(table.path, alone, strict=True))
+        early |= dict.fromkeys(self.misfits, NOT_SURE)
+        if self._pooled is not None:
+            people = self._pooled
+            told = zip(people.table.participant_id, self._answers(people), strict=True)
+            of_person = dict(told)
+            for path, who in zip(table.path, table.participant_id, strict=True):
+                early[path] = of_person.get(who, early[path])
+        return early
+
+    def _answers(self, people: Predictions) -> list[str | None]:
+        """Say yes, no or not sure of each participant; not sure if a scan misfits."""
+        table = self.predictions.table
+        odd = set(table.participant_id[table.path.isin(list(self.misfits))])
+        pooled = [_of_known(one).by_participant() for one in self.told]
+        answers = self.model.answers(np.stack([one.probabilities for one in pooled]))
+        return [
+            NOT_SURE if who in odd else answer
+            for who, answer in zip(people.table.participant_id, answers, strict=True)
+        ]
+
+    def _participants(self) -> list[dict[str, Any]]:
+        """Say what stands in the answer for each participant who is known."""
+        if self._pooled is None:
+            return []
+        early = self._answers(self._pooled)
+        return [
+            {
+                "participant_id": row["participant_id"],
+                "num_scans": row["num_scans"],
+                "probabilities": _probabilities(row, self.model.classes),
+                "predicted": row["predicted"],
+                "abstained": row["abstained"],
+                "early": answer,
+            }
+            for row, answer in zip(
+                self._pooled.table.to_dict("records"), early, strict=True
+            )
+        ]
+
+
+def _of_known(told: Predictions) -> Predictions:
+    """Return the rows whose participant is known."""
+    return told.where((told.table.participant_id != UNKNOWN).to_numpy())
+
+
+def _result(
+    row: dict[Any, Any],
+    classes: Sequence[str],
+    early: str | None,
+    reasons: list[str],
+) -> dict[str, Any]:
+    known = row["participant_id"] != UNKNOWN
+    return {
+        "path": row["path"],
+        "participant_id": row["participant_id"] if known else None,
+        "probabilities": _probabilities(row, classes),
+        "predicted": row["predicted"],
+        "abstained": early == NOT_SURE,
+        "early": early,
+        "quality": {
+            "verdict": "warn" if reasons else "not assessed",
+            "reasons": reasons,
+        },
+    }
+
+
+def _probabilities(row: dict[Any, Any], classes: Sequence[str]) -> dict[str, float]:
+    return {name: row[f"p_{name}"] for name in classes}

@@ -1,0 +1,116 @@
+"""Noise, photographs and upside-down heads are told from the slices of a training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vit_dementia.errors import CheckpointError
+from vit_dementia.preparation.likeness import TURNED, UNLIKE, Likeness
+
+SHA = "0" * 64
+
+
+def heads(count, *, seed, size=(52, 44)):
+    """Return discs with a bright patch in front, each a little different."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    images = np.zeros((count, 1, *size), np.uint8)
+    for image in images:
+        middle = np.array(size) / 2 + rng.normal(0, 1, 2)
+        radius = 0.4 * min(size) * rng.uniform(0.9, 1.1)
+        away = np.hypot(rows - middle[0], columns - middle[1])
+        gray = np.where(away < radius, 120.0, 0.0)
+        gray[(away < radius) & (rows < middle[0] - radius / 3)] = 200.0
+        image[0] = np.clip(gray + rng.normal(0, 8, size), 0, 255)
+    return images
+
+
+@pytest.fixture(scope="module")
+def likeness():
+    return Likeness.of(heads(40, seed=0))
+
+
+def test_other_people_are_alike(likeness) -> None:
+    assert likeness.reasons(heads(40, seed=1)) == [""] * 40
+
+
+def test_noise_and_another_picture_are_unlike(likeness) -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.integers(0, 255, (5, 1, 52, 44), np.uint8)
+    scene = np.broadcast_to(np.linspace(255, 0, 52)[:, None], (1, 1, 52, 44))
+    assert likeness.reasons(noise) == [UNLIKE] * 5
+    assert likeness.reasons(scene.astype(np.uint8)) == [UNLIKE]
+
+
+def test_a_head_upside_down_is_named_and_its_mirror_image_is_not(likeness) -> None:
+    images = heads(20, seed=3)
+    assert "upside down" in likeness.telling
+    told = likeness.reasons(images[:, :, ::-1])
+    assert set(told) == {TURNED.format("upside down")}
+    assert likeness.reasons(images[..., ::-1]) == [""] * 20
+
+
+def test_where_training_slices_lie_both_ways_no_way_is_wrong() -> None:
+    images = heads(40, seed=4)
+    images[::2] = images[::2, :, ::-1]
+    both = Likeness.of(images)
+    assert both.telling == ()
+    assert both.reasons(heads(5, seed=5)[:, :, ::-1]) == [""] * 5
+
+
+@given(gain=st.floats(0.3, 1.0), offset=st.integers(0, 40))
+def test_brightness_and_contrast_do_not_matter(gain, offset) -> None:
+    likeness = Likeness.of(heads(20, seed=6))
+    images = heads(3, seed=7)
+    changed = (images * gain * 0.8 + offset).astype(np.uint8)
+    assert likeness.reasons(changed) == likeness.reasons(images)
+
+
+def test_slices_smaller_than_the_grid_are_compared_too() -> None:
+    small = Likeness.of(heads(10, seed=8, size=(12, 10)))
+    assert small.reasons(heads(4, seed=9, size=(12, 10))) == [""] * 4
+
+
+def test_what_is_written_is_read_back(likeness) -> None:
+    told = json.loads(json.dumps(likeness.to_dict(model=SHA), allow_nan=False))
+    assert Likeness.from_dict(told, model=SHA, where="x") == likeness
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 2}, {"model": "1" * 64}, {"picture": [1.0]}, {"lowest": None}],
+)
+def test_what_is_damaged_or_of_other_weights_is_refused(likeness, change) -> None:
+    told = likeness.to_dict(model=SHA) | change
+    with pytest.raises(CheckpointError, match=r"likeness\.json"):
+        Likeness.from_dict(told, model=SHA, where="likeness.json")
+
+
+def test_real_slices_are_alike_and_turned_ones_are_not(shared_data) -> None:
+    import io
+    import tarfile
+
+    from PIL import Image
+
+    from vit_dementia.preparation.slices import SlicePreprocessing
+
+    prepare, images = SlicePreprocessing(size=(104, 88)), []
+    packed = shared_data / "kaggle_alzheimer_4class" / "kaggle4_dev.tar.gz"
+    with tarfile.open(packed) as archive:
+        for number, member in enumerate(archive):
+            if member.name.endswith(".jpg") and number % 8 == 0:
+                file = archive.extractfile(member)
+                assert file is not None
+                with Image.open(io.BytesIO(file.read())) as image:
+                    gray = np.asarray(image.convert("L"), np.float32)
+                images.append(prepare(gray[None]))
+    shown = np.stack(images)
+    half = Likeness.of(shown[::2])
+    assert sum(map(bool, half.reasons(shown[1::2]))) == 0
+    turned = half.reasons(shown[1::2, :, ::-1])
+    assert np.mean([TURNED.format("upside down") == one for one in turned]) > 0.98
