@@ -35,8 +35,9 @@ def test_only_the_patches_of_the_head_are_read(framed, command, tmp_path) -> Non
     refused = command("convert", "run", "out", "--format=timm", check=2)
     assert "reads 12 of 30 patches" in refused.stderr
     assert not (tmp_path / "out").exists()
-    command("convert", "run", "out", "--format=timm", "--all-tokens")
+    blind = command("convert", "run", "out", "--format=timm", "--all-tokens")
     assert (tmp_path / "out/model.safetensors").is_file()
+    assert "give labelled scans by --data" in blind.stderr
     command("convert", "run", "same", "--format=native")
     assert _visible(tmp_path / "same") == inner
 
@@ -46,6 +47,37 @@ def test_all_patches_are_read_on_request(framed, command, tmp_path) -> None:
     assert "reading all 30 patches" in told.stderr
     assert _visible(tmp_path / "run/model") is None
     command("convert", "run", "out", "--format=timm")
+
+
+def test_the_change_of_scores_is_told_of_the_test_part(
+    framed, command, tmp_path
+) -> None:
+    parts = ("--data.val=0.2", "--data.test=0.5")
+    command(
+        *("train", framed, *TINY, *parts, "--epochs=1", "--tokens=foreground"),
+        "--out=run",
+    )
+    command("evaluate", "run")
+    metrics = json.loads(
+        (tmp_path / "run/evaluation/test/metrics.json").read_text("utf-8")
+    )
+    told = command(
+        *("convert", "run", "out", "--format=timm", "--all-tokens", "--json"),
+        *("--data", framed),
+    )
+    change = json.loads(told.stdout)["change_of_scores"]
+    section = metrics["by_participant"]
+    assert change["whose"] == "the run's test part"
+    assert change["count"] == section["n_participants"]
+    for name in ("auroc", "balanced_accuracy"):
+        assert change[name][0] == pytest.approx(section["scores"][name]["value"])
+    assert "with its own patches" in told.stderr
+    needs_both = ("convert", "run", "same", "--format=native", "--data", framed)
+    assert "--all-tokens" in command(*needs_both, check=2).stderr
+    for folder in list(framed.iterdir()):
+        folder.rename(framed / f"Other{folder.name}")
+    foreign = ("convert", "run", "b", "--format=timm", "--all-tokens", "--data", framed)
+    assert "--label-map" in command(*foreign, check=2).stderr
 
 
 def test_a_scan_that_shows_something_elsewhere_is_answered_but_not_sure(
