@@ -57,6 +57,7 @@ class MaskedAutoencoder(nn.Module):
         positions = sincos_positions(a.grid, a.embed_dim)
         if a.visible is not None:
             positions = positions[list(a.visible)]
+        self.decoder_pos_embed: Tensor
         self.register_buffer(
             "decoder_pos_embed", positions[None].to(torch.get_default_dtype())
         )
