@@ -19,6 +19,7 @@ BLOCK = re.compile(r"^```console *\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TEACHING = [
     ["README.md"],
     ["docs/tutorial/first-model.md"],
+    ["docs/tutorial/volumes.md"],
     [
         f"docs/how-to/{page}.md"
         for page in (
@@ -48,7 +49,7 @@ def smaller(words: list[str]) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize("pages", TEACHING, ids=["readme", "tutorial", "how-to"])
+@pytest.mark.parametrize("pages", TEACHING, ids=["readme", "tutorial", "volumes", "how-to"])
 def test_commands_run_as_printed(pages, repository, tmp_path) -> None:
     for page in pages:
         for words in commands(repository / page):

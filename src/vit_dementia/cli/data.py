@@ -22,6 +22,7 @@ def phantom(
     slices: int = 8,
     seed: int = 0,
     volumes: bool = False,
+    bids: bool = False,
     whole_head: bool = False,
 ) -> None:
     """Make simulated brains with graded atrophy, and masks of where it was put.
@@ -35,6 +36,7 @@ def phantom(
         slices: axial slices of each participant.
         seed: the same seed gives the same bytes.
         volumes: whole volumes as a BIDS data set instead of slices.
+        bids: the same: volumes have no other layout.
         whole_head: with a scalp, skull and neck.
     """
     from vit_dementia.data.phantoms import make_phantoms
@@ -44,7 +46,7 @@ def phantom(
         participants=participants,
         classes=classes,
         seed=seed,
-        volumes=volumes,
+        volumes=volumes or bids,
         whole_head=whole_head,
         slices=slices,
     )
