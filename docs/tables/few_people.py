@@ -281,6 +281,7 @@ class Cnn:
             spatial_dims=2,
             n_input_channels=config.data.channels,
             num_classes=len(study.cohort.classes),
+            conv1_t_stride=2,  # as He et al. 2016 have it
         )
         return cls(SliceFeed(config, material, network, fabric), material, fabric)
 
