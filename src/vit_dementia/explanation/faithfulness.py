@@ -9,7 +9,11 @@
 - Randomized weights: Adebayo et al. 2018 (arXiv 1810.03292), Sec. 3.2: a network that
   has learned nothing must give another map.
 
-Shapes: b pictures made of one, c channels, g patches of the grid, o orders, s steps.
+A scan of several slices is one scan: patches of all its slices compete, and what is
+followed is the mean over them.
+
+Shapes: r slices of a scan (or one slice, or one volume), c channels, g patches of the
+grid, p patches that are read in all r, b ways of covering them, o orders, s steps.
 """
 
 from __future__ import annotations
@@ -36,8 +40,8 @@ STABLE = 0.8  # least rank correlation of the map with the one under noise
 DESTROYED = 0.5  # largest rank correlation with the map of a network without training
 _AT_ONCE = 32
 
-Map = Float[Tensor, " g"]
-Picture = Float[Tensor, "1 c *space"]
+Map = Float[Tensor, "r g"]
+Picture = Float[Tensor, "r c *space"]
 Explain = Callable[[VisionTransformer, Picture], Map]
 
 
@@ -108,36 +112,34 @@ def measure(
     black: float,
     seed: int = 0,
 ) -> tuple[Map, Faithfulness]:
-    """Return the map of one picture and how faithful it is.
+    """Return the map of one scan and how faithful it is.
 
     Args:
         network: in evaluation mode.
         picture: as the network reads it.
         label: the class that is explained.
-        explain: makes the map of a picture for this class.
+        explain: makes the map of a scan for this class.
         black: what a covered patch holds, as the network reads it.
     """
     found = explain(network, picture).cpu()
     rng = np.random.default_rng(seed)
     asked = _Asked(network, picture, label, black)
-    order = torch.argsort(found[asked.places], descending=True).numpy()
-    count = len(asked.places)
-    orders = [order, *(rng.permutation(count) for _ in range(ORDERS))]
+    values = asked.of(found)
+    order = np.argsort(-values, kind="stable")
+    orders = [order, *(rng.permutation(len(order)) for _ in range(ORDERS))]
     deletion, insertion = asked.curves(np.stack(orders))
     gains = insertion - deletion
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(picture.shape, generator=generator).to(picture)
     shaken = explain(network, picture + NOISE * picture.std() * noise).cpu()
+    untrained = explain(without_training(network, seed), picture).cpu()
     return found, Faithfulness(
         deletion=float(deletion[0]),
         insertion=float(insertion[0]),
         random=tuple(sorted(gains[1:].tolist())),
-        sensitivity=asked.sensitivity(found[asked.places].numpy(), rng),
-        stability=_alike(found[asked.places], shaken[asked.places]),
-        randomized=_alike(
-            found[asked.places],
-            explain(without_training(network, seed), picture).cpu()[asked.places],
-        ),
+        sensitivity=asked.sensitivity(values, rng),
+        stability=_alike(values, asked.of(shaken)),
+        randomized=_alike(values, asked.of(untrained)),
     )
 
 
@@ -155,11 +157,7 @@ def without_training(network: VisionTransformer, seed: int = 0) -> VisionTransfo
 
 
 class _Asked:
-    """One picture, covered in many ways, and what the network says of each.
-
-    Attributes:
-        places: the patches that the network reads.
-    """
+    """One scan, covered in many ways, and what the network says of each."""
 
     def __init__(
         self, network: VisionTransformer, picture: Picture, label: int, black: float
@@ -171,23 +169,30 @@ class _Asked:
             range(a.num_patches) if a.visible is None else a.visible
         )
 
+    def of(self, found: Map) -> Float[np.ndarray, " p"]:
+        """Return the values of the patches that are read, slice by slice."""
+        return found[:, self.places].flatten().double().numpy()
+
     @torch.no_grad()
-    def logits(self, covered: Bool[np.ndarray, "b v"]) -> Float[Tensor, "b k"]:
-        """Return the logits of the picture with some of its patches covered."""
+    def logits(self, covered: Bool[np.ndarray, "b p"]) -> Float[Tensor, "b r k"]:
+        """Return the logits of the scan with some of its patches covered."""
+        rows, num_patches = len(self.picture), int(np.prod(self.grid))
         parts = []
-        for start in range(0, len(covered), _AT_ONCE):
-            some = torch.from_numpy(covered[start : start + _AT_ONCE])
-            mask = torch.zeros(len(some), int(np.prod(self.grid)), dtype=torch.bool)
-            mask[:, self.places] = some
-            mask = mask.unflatten(1, self.grid)[:, None]
+        at_once = max(1, _AT_ONCE // rows)
+        for start in range(0, len(covered), at_once):
+            some = torch.from_numpy(covered[start : start + at_once])
+            mask = torch.zeros(len(some), rows, num_patches, dtype=torch.bool)
+            mask[:, :, self.places] = some.unflatten(1, (rows, -1))
+            mask = mask.unflatten(2, self.grid)[:, :, None]
             for axis, side in enumerate(self.patch):
-                mask = mask.repeat_interleave(side, dim=2 + axis)
+                mask = mask.repeat_interleave(side, dim=3 + axis)
             shown = self.picture.masked_fill(mask.to(self.picture.device), self.black)
-            parts.append(self.network(shown).float().cpu())
+            said = self.network(shown.flatten(0, 1)).float().cpu()
+            parts.append(said.unflatten(0, (-1, rows)))
         return torch.cat(parts)
 
     def curves(
-        self, orders: Int[np.ndarray, "o v"]
+        self, orders: Int[np.ndarray, "o p"]
     ) -> tuple[Float[np.ndarray, " o"], Float[np.ndarray, " o"]]:
         """Return the mean probability while covering, and while showing, by order."""
         count = orders.shape[1]
@@ -196,13 +201,13 @@ class _Asked:
         first = ranks < ends  # o s v
         areas = []
         for covered in (first, ~first):
-            said = self.logits(covered.reshape(-1, count)).softmax(dim=1)
-            curve = said[:, self.label].reshape(len(orders), -1).double().numpy()
+            said = self.logits(covered.reshape(-1, count)).double().softmax(dim=-1)
+            curve = said[..., self.label].mean(dim=1).reshape(len(orders), -1).numpy()
             areas.append(np.trapezoid(curve, dx=1 / STEPS, axis=1))
         return areas[0], areas[1]
 
     def sensitivity(
-        self, values: Float[np.ndarray, " v"], rng: np.random.Generator
+        self, values: Float[np.ndarray, " p"], rng: np.random.Generator
     ) -> float:
         """Return how well sums of the map tell what covering patches costs."""
         count = len(values)
@@ -210,15 +215,15 @@ class _Asked:
         covered = np.zeros((SUBSETS + 1, count), dtype=bool)  # the last: none
         for row in covered[:-1]:
             row[rng.choice(count, size, replace=False)] = True
-        said = self.logits(covered)[:, self.label].double().numpy()
-        costs, sums = said[-1] - said[:-1], covered[:-1] @ values.astype(float)
+        said = self.logits(covered)[..., self.label].double().mean(dim=1).numpy()
+        costs, sums = said[-1] - said[:-1], covered[:-1] @ values
         if np.ptp(costs) == 0 or np.ptp(sums) == 0:
             return 0.0
         return float(np.corrcoef(sums, costs)[0, 1])
 
 
-def _alike(one: Map, other: Map) -> float:
+def _alike(one: Float[np.ndarray, " p"], other: Float[np.ndarray, " p"]) -> float:
     """Return the rank correlation of two maps; 0 where one is the same everywhere."""
     if one.min() == one.max() or other.min() == other.max():
         return 0.0
-    return float(spearmanr(one.numpy(), other.numpy()).statistic)
+    return float(spearmanr(one, other).statistic)

@@ -1,0 +1,40 @@
+"""How much of a map lies outside the head: nothing there can be a disease.
+
+A model that has learned a border, a marking or the scanner's noise looks there.
+
+Shapes: g patches of the grid, written as its sides where they matter; ``space`` the
+sides of a slice or a volume.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+LARGEST = 0.5  # share outside the head that a clean map may have
+
+
+def share_outside(
+    relevance: Float[np.ndarray, "*grid"], head: Bool[np.ndarray, "*space"]
+) -> float:
+    """Return the share of the positive relevance outside the head, in [0, 1].
+
+    A patch that the head fills in part counts for the part that it does not fill; of a
+    patch that it touches nothing counts, since the edge of the head is anatomy.
+
+    Args:
+        relevance: of each patch, in the shape of their grid.
+        head: which pixels are head.
+
+    >>> head = np.array([[True, False, False, False]])
+    >>> share_outside(np.array([[1.0, 3.0]]), head)
+    0.75
+    """
+    touched: Bool[np.ndarray, "..."] = head
+    for axis, count in enumerate(relevance.shape):
+        side = head.shape[axis] // count
+        cut = (*touched.shape[:axis], count, side, *touched.shape[axis + 1 :])
+        touched = np.asarray(touched.reshape(cut).any(axis=axis + 1))
+    positive = np.clip(relevance, 0, None)
+    total = positive.sum()
+    return float(positive[~touched].sum() / total) if total > 0 else 0.0
