@@ -30,7 +30,7 @@ def share_outside(
     >>> share_outside(np.array([[1.0, 3.0]]), head)
     0.75
     """
-    touched: Bool[np.ndarray, "..."] = head
+    touched: Bool[np.ndarray, ...] = head
     for axis, count in enumerate(relevance.shape):
         side = head.shape[axis] // count
         cut = (*touched.shape[:axis], count, side, *touched.shape[axis + 1 :])
