@@ -10,6 +10,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import probe_size
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ConfigError, ScanError
+from vit_dementia.preparation.replay import common_facts
 from vit_dementia.preparation.slab import FIELD_MM, SLAB_MM, Plane, SlabPreprocessing
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import Preprocessing
@@ -30,10 +31,11 @@ def preprocessing_for(
 
     Raises:
         ConfigError: if the settings contradict one another.
+        DataError: if volumes were prepared in several ways.
         ScanError: if volumes are asked for and none can be read.
     """
     if data.input == "slices" and cohort.holds_volumes:
-        return _slab_for(data, patch_size=patch_size)
+        return _slab_for(cohort, data, patch_size=patch_size)
     if data.input == "slices":
         _refuse_for_pictures(data)
         size = data.image_size or commonest_size(cohort, patch_size=patch_size)
@@ -49,10 +51,16 @@ def preprocessing_for(
             cohort, patch_size=patch_size, spacing_mm=spacing
         )
         volume_size = volume_size or common
-    return VolumePreprocessing(size=volume_size, spacing_mm=spacing)
+    return VolumePreprocessing(
+        size=volume_size,
+        spacing_mm=spacing,
+        prepared=common_facts(cohort.files()),
+    )
 
 
-def _slab_for(data: DataConfig, *, patch_size: int) -> SlabPreprocessing:
+def _slab_for(
+    cohort: Cohort, data: DataConfig, *, patch_size: int
+) -> SlabPreprocessing:
     """Return how slices are cut from volumes, sizes in whole patches."""
     if data.fit != "pad":
         raise ConfigError(
@@ -70,6 +78,7 @@ def _slab_for(data: DataConfig, *, patch_size: int) -> SlabPreprocessing:
         slab_mm=data.slab_mm or SLAB_MM[plane],
         count=data.slices or SLICES,
         channels=data.channels,
+        prepared=common_facts(cohort.files()),
     )
 
 

@@ -15,6 +15,7 @@ right, to the front, up, ``h w`` pixels of a slice.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from vit_dementia.data.volumes import Volume, read_volume
+from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import CheckpointError, ConfigError, ScanError
 from vit_dementia.preparation.head_box import HeadBox, find_head, sampling
+from vit_dementia.preparation.replay import Facts, read_prepared
 from vit_dementia.preparation.slices import BRIGHT_PERCENTILE
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class SlabPreprocessing:
             its front (coronal), to the right of its middle (sagittal).
         count: slices of each volume, evenly spaced.
         channels: 1 (gray) or 3 (the same three times).
+        prepared: how the training volumes were prepared; None: as they were found.
         mean: mean over the training slices, on the scale [0, 1].
         std: standard deviation over the training slices, on the scale [0, 1].
     """
@@ -77,6 +80,7 @@ class SlabPreprocessing:
     slab_mm: tuple[float, float]
     count: int
     channels: Literal[1, 3] = 1
+    prepared: Facts | None = None
     mean: float = 0.0
     std: float = 1.0
 
@@ -98,7 +102,8 @@ class SlabPreprocessing:
     @property
     def recipe(self) -> list[Any]:
         """What the 8-bit values depend on beside the file."""
-        return [KIND, self.size, self.spacing_mm, self.plane, self.slab_mm, self.count]
+        where = [self.plane, self.slab_mm, self.count]
+        return [KIND, self.size, self.spacing_mm, *where, self.prepared]
 
     def read(self, path: Path) -> UInt8[np.ndarray, "k h w"]:
         """Return the slices of the volume in a file, prepared.
@@ -106,7 +111,7 @@ class SlabPreprocessing:
         Raises:
             ScanError: if it cannot be read, or shows no head.
         """
-        return self(read_volume(path))
+        return self(read_prepared(path, self.prepared))
 
     def __call__(self, volume: Volume) -> UInt8[np.ndarray, "k h w"]:
         """Return the slices in 8 bit at the size of the model, in order of place.
@@ -187,7 +192,8 @@ class SlabPreprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``preprocessing.json`` holds."""
-        return {"format": FORMAT_VERSION, "input": KIND, **dataclasses.asdict(self)}
+        told = {"format": FORMAT_VERSION, "input": KIND, **dataclasses.asdict(self)}
+        return told | {"prepared": json.loads(self.prepared or "null")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SlabPreprocessing:
@@ -204,6 +210,8 @@ class SlabPreprocessing:
                 f"{sorted(values)}; needs format {FORMAT_VERSION} with {sorted(names)}"
             )
         settings = {name: values[name] for name in own}
+        if settings["prepared"] is not None:
+            settings["prepared"] = json.dumps(settings["prepared"], sort_keys=True)
         pairs = {name: tuple(settings[name]) for name in ("size", "slab_mm")}
         return cls(**settings | pairs)
 

@@ -14,6 +14,7 @@ the front, up), ``d h w`` voxels on the way, ``D H W`` as prepared.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from scipy import ndimage
 
-from vit_dementia.data.volumes import Volume, read_volume
+from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import CheckpointError, ConfigError, ScanError
+from vit_dementia.preparation.replay import Facts, read_prepared
 from vit_dementia.preparation.slices import BRIGHT_PERCENTILE
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class VolumePreprocessing:
     Attributes:
         size: depth, height and width in voxels given to the network.
         spacing_mm: side of a voxel given to the network.
+        prepared: how the training volumes were prepared; None: as they were found.
         mean: mean over the training volumes, on the scale [0, 1].
         std: standard deviation over the training volumes, on the scale [0, 1].
     """
@@ -52,6 +55,7 @@ class VolumePreprocessing:
     size: tuple[int, int, int]
     spacing_mm: float
     channels: Literal[1] = 1
+    prepared: Facts | None = None
     mean: float = 0.0
     std: float = 1.0
 
@@ -68,7 +72,7 @@ class VolumePreprocessing:
     @property
     def recipe(self) -> list[Any]:
         """What the 8-bit values depend on beside the file."""
-        return [KIND, self.size, self.spacing_mm]
+        return [KIND, self.size, self.spacing_mm, self.prepared]
 
     def read(self, path: Path) -> UInt8[np.ndarray, "c D H W"]:
         """Return the volume of a file, prepared.
@@ -76,7 +80,7 @@ class VolumePreprocessing:
         Raises:
             ScanError: if it cannot be read, or holds nothing but one value.
         """
-        return self(read_volume(path))
+        return self(read_prepared(path, self.prepared))
 
     def __call__(self, volume: Volume) -> UInt8[np.ndarray, "c D H W"]:
         """Return the volume in 8 bit at the size of the model.
@@ -110,7 +114,8 @@ class VolumePreprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``preprocessing.json`` holds."""
-        return {"format": FORMAT_VERSION, "input": KIND, **dataclasses.asdict(self)}
+        told = {"format": FORMAT_VERSION, "input": KIND, **dataclasses.asdict(self)}
+        return told | {"prepared": json.loads(self.prepared or "null")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VolumePreprocessing:
@@ -127,6 +132,8 @@ class VolumePreprocessing:
                 f"{sorted(values)}; needs format {FORMAT_VERSION} with {sorted(names)}"
             )
         settings = {name: values[name] for name in own}
+        if settings["prepared"] is not None:
+            settings["prepared"] = json.dumps(settings["prepared"], sort_keys=True)
         return cls(**settings | {"size": tuple(settings["size"])})
 
 
