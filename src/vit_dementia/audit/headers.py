@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from vit_dementia.data.assembly import is_volume
+
 _READ = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")  # what `read_slice` reads
 _NAMED = {"WEBP": "WebP"}
 _BITS_PER_SAMPLE = 258  # TIFF tag
@@ -51,7 +53,10 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Return the facts of a file that `vit_dementia.data.images.read_slice` reads."""
+    """Return the facts of a picture's file; of a volume's only its size."""
+    if is_volume(path.name):
+        size = 0 if path.is_dir() else path.stat().st_size
+        return Header(bytes=size, format="volume", mode="L", bits=8, jpeg_quality=None)
     with Image.open(path, formats=_READ) as image:
         kind, mode = str(image.format), image.mode
         bits = _DEEP.get(mode, 16 if mode.startswith("I;16") else 8)

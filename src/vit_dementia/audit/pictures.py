@@ -1,6 +1,6 @@
 """Every scan of a cohort looked at once: thumbnails, digests and facts.
 
-Shapes: n readable scans, t the side of a thumbnail, h rows, w columns.
+Shapes: n readable scans, v further planes, t side of a thumbnail, h rows, w columns.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from scipy import ndimage
 
 from vit_dementia.audit.headers import Header, read_header
 from vit_dementia.audit.outline import head_mask, outline_of
+from vit_dementia.audit.volumes import further_planes
+from vit_dementia.data.assembly import is_volume
 from vit_dementia.data.cohort import Cohort
-from vit_dementia.data.images import read_slice
+from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import DataError, ScanError
+from vit_dementia.preparation.glance import glance
 from vit_dementia.progress import Quiet, Watch
 
 SIDE = 96
@@ -56,6 +59,8 @@ class Pictures:
     Attributes:
         cohort: the readable scans; row i of everything below is its row i.
         thumbnails: see `thumbnail`.
+        planes: of volumes two more slices, coronal and sagittal, as thumbnails; None of
+            pictures.
         digests: a hash of each scan's pixels, the same for two files that show the
             same in another format, name or folder.
         facts: one row a scan. Of the file: ``bytes, format, mode, bits, jpeg_quality``
@@ -73,6 +78,7 @@ class Pictures:
     digests: tuple[str, ...]
     facts: pd.DataFrame
     problems: tuple[Problem, ...]
+    planes: UInt8[np.ndarray, "n v t t"] | None = None
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -85,6 +91,7 @@ class _Seen:
     thumbnail: UInt8[np.ndarray, "t t"]
     digest: str
     facts: dict[str, object]
+    planes: UInt8[np.ndarray, "v t t"] | None
 
 
 def look_at(cohort: Cohort, *, jobs: int = -1, watch: Watch | None = None) -> Pictures:
@@ -103,6 +110,7 @@ def look_at(cohort: Cohort, *, jobs: int = -1, watch: Watch | None = None) -> Pi
     files = [file.absolute() for file in cohort.files()]
     thumbnails = _room_for(len(files))
     digests, facts, kept = list[str](), list[dict[str, object]](), list[int]()
+    planes = list[UInt8[np.ndarray, "v t t"]]()
     problems = [_known(line) for line in cohort.problems]
     with (watch or Quiet()).count("looking at scans", len(files)) as bar:
         for row, seen in enumerate(_each(files, jobs)):
@@ -113,6 +121,8 @@ def look_at(cohort: Cohort, *, jobs: int = -1, watch: Watch | None = None) -> Pi
             thumbnails[len(kept)] = seen.thumbnail
             digests.append(seen.digest)
             facts.append(seen.facts)
+            if seen.planes is not None:
+                planes.append(seen.planes)
             kept.append(row)
     if not kept:
         raise DataError.of(
@@ -127,6 +137,7 @@ def look_at(cohort: Cohort, *, jobs: int = -1, watch: Watch | None = None) -> Pi
         digests=tuple(digests),
         facts=pd.DataFrame(facts),
         problems=tuple(problems),
+        planes=np.stack(planes) if planes else None,
     )
 
 
@@ -194,13 +205,20 @@ def _look_at_batch(files: Sequence[Path]) -> list[_Seen | str]:
 
 def _look(file: Path) -> _Seen | str:
     try:
-        image = read_slice(file)[0]
+        image = glance(file)
+        planes = _planes(file) if is_volume(file.name) else None
     except ScanError as error:
         return str(error)
     header = read_header(file)
     white = _white(image, header)
     small = thumbnail(image, white=white)
-    return _Seen(small, digest(image), _facts(image / white, small, header))
+    return _Seen(small, digest(image), _facts(image / white, small, header), planes)
+
+
+def _planes(file: Path) -> UInt8[np.ndarray, "v t t"]:
+    """Return thumbnails of the further planes of a volume."""
+    cuts = further_planes(read_volume(file))
+    return np.stack([thumbnail(cut.astype(np.float32), white=255.0) for cut in cuts])
 
 
 def _white(image: Float32[np.ndarray, "h w"], header: Header) -> float:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vit_dementia.data.images import read_slice
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
+from vit_dementia.preparation.glance import glance
 
 MOST = 3  # of each kind
 _SIDE = 160  # pixels of a thumbnail
@@ -99,7 +99,7 @@ def thumbnails(root: Path, paths: Sequence[str]) -> list[str]:
 
 
 def _thumbnail(path: Path) -> str:
-    pixels = read_slice(path)[0]
+    pixels = glance(path)
     white = float(np.percentile(pixels, _WHITE)) or 1.0
     gray = np.clip(pixels / white * 255, 0, 255).astype(np.uint8)
     small = Image.fromarray(gray)
