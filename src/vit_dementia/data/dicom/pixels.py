@@ -35,7 +35,7 @@ def read_frames(
     dataset = read_dataset(path, _TAGS, pixels=True, limits=limits)
     try:
         _check_decoder(header, dataset)
-        from pydicom.pixels import pixel_array
+        from pydicom.pixels.utils import pixel_array
 
         stored = np.asarray(pixel_array(dataset))
     except (*DAMAGED, RuntimeError) as error:
@@ -53,7 +53,7 @@ def read_frames(
 
 
 def _check_decoder(header: Header, dataset: Any) -> None:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,9 +28,7 @@ _SECONDS = 300  # that dcm2niix may take
 def converter() -> str | None:
     """Return the program dcm2niix: of the Python package, or of the system."""
     if find_spec("dcm2niix") is not None:
-        from dcm2niix import bin as program
-
-        return str(program)
+        return str(import_module("dcm2niix").bin)
     return shutil.which("dcm2niix")
 
 
@@ -48,11 +47,11 @@ def read_dicom(path: Path, *, limits: Limits = LIMITS, convert: bool = True) -> 
     """
     series, note = find_series(path, limits=limits)
     check_series(path, series)
-    notes = (note,) if note else ()
+    notes = [note] if note else []
     stored = None
     if convert and (program := converter()) is not None:
         stored, failed = _converted(program, path, series, limits)
-        notes += (failed,) if failed else ()
+        notes += [failed] if failed else []
     if stored is None:
         stored = stack(path, series, limits=limits)
     return Stored(stored.voxels, stored.affine, (*notes, *stored.notes))
@@ -117,7 +116,8 @@ def _converted(
                 link.symlink_to(header.path.resolve())
             except OSError:  # no links on this system
                 shutil.copyfile(header.path, link)
-        command = [program, "-b", "n", "-z", "n", "-f", "volume", "-o", out, inside]
+        how = ("-b", "n", "-z", "n", "-f", "volume")
+        command = [program, *how, "-o", str(out), str(inside)]
         try:
             subprocess.run(  # noqa: S603  # the program that shutil.which found
                 command, check=True, capture_output=True, timeout=_SECONDS,
