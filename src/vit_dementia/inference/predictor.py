@@ -146,7 +146,8 @@ class Predictor:
             rows = rows_of(way, np.stack([one[way] for one in images]))
             read = reader(rows, np.arange(len(rows)))
             said.append(read.logits)
-            fits = read.fits.reshape(len(names), rows_per_scan(way)).all(axis=1)
+            by_scan = read.fits.reshape(len(names), rows_per_scan(way))
+            fits = np.logical_and.reduce(by_scan, axis=1)
             for row, name in enumerate(names):
                 if not fits[row]:
                     _add(misfits, name, MISFIT)
