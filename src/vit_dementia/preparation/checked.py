@@ -6,17 +6,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from vit_dementia.data.volumes import Volume
 from vit_dementia.preparation.grids import CROP, shown_on
 from vit_dementia.preparation.pipeline import Pipeline, Prepared, prepare
 from vit_dementia.preparation.templates import load_template
-from vit_dementia.quality.aligned import Reference
-from vit_dementia.quality.found import look_at_found
-from vit_dementia.quality.judging import look_at_aligned
+from vit_dementia.quality.aligned import Reference, measure
+from vit_dementia.quality.found import HOPELESS, look_at_found
+from vit_dementia.quality.judging import (
+    LIMITS,
+    look_at_aligned,
+    look_at_stretch,
+    turned,
+)
 from vit_dementia.quality.verdict import Quality, together
 
 GRID = CROP.at(2.0)
 """On which prepared scans are judged."""
+
+_TURNS = {"RAS": (1, 1), "RAI": (1, -1), "RPS": (-1, 1), "RPI": (-1, -1)}
+_BETTER = 0.1  # likeness, which a turned head must have more of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,12 +57,42 @@ def prepare_checked(
         ScanError: if the registration fails.
     """
     found = look_at_found(volume.voxels, volume.spacing_mm)
-    if found.verdict == "fail" and not all_the_same:
+    hopeless = any(reason.code in HOPELESS for reason in found.reasons)
+    if hopeless and not all_the_same:
         return Checked(prepared=None, quality=found)
     prepared = prepare(volume, pipeline)
     shown = shown_on(GRID, prepared.laid)
-    aligned = look_at_aligned(shown, reference(pipeline.template))
-    return Checked(prepared=prepared, quality=together([found, aligned]))
+    parts = [found, look_at_aligned(shown, reference(pipeline.template))]
+    if prepared.scan_of_template is not None:
+        likeness = parts[1].measures["likeness"]
+        parts.insert(0, _look_at_turns(volume, pipeline, likeness))
+        parts.append(look_at_stretch(prepared.scan_of_template))
+    return Checked(prepared=prepared, quality=together(parts))
+
+
+def _look_at_turns(volume: Volume, pipeline: Pipeline, likeness: float) -> Quality:
+    """Return whether a scan that fits badly fits better when it is turned over.
+
+    A registration follows small tilts only, on purpose: it would turn a head that is
+    labelled the wrong way around without a word.
+    """
+    from vit_dementia.preparation.alignment import align_roughly
+
+    if likeness >= LIMITS.likeness:
+        return Quality()
+    there = reference(pipeline.template)
+    template = load_template(pipeline.template)
+    alike = dict[str, float]()
+    for axes, (back, up) in _TURNS.items():
+        voxels = np.ascontiguousarray(volume.voxels[:, ::back, ::up])
+        turned_over = Volume(voxels, volume.affine)
+        way = align_roughly(turned_over, template).scan_of_template
+        shown = shown_on(GRID, turned_over, way)
+        alike[axes] = measure(shown, there)["likeness"]
+    best = max(alike, key=alike.__getitem__)
+    if best == "RAS" or alike[best] < max(alike["RAS"], likeness) + _BETTER:
+        return Quality()
+    return Quality(reasons=(turned(best),))
 
 
 @lru_cache(maxsize=2)

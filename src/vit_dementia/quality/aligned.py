@@ -39,12 +39,12 @@ class Reference:
     @cached_property
     def smooth(self) -> Map:
         """Return the intensities as blurred as scans are before they are compared."""
-        return blurred(self.intensity)
+        return _blurred(self.intensity)
 
     @cached_property
-    def around(self) -> Mask:
-        """Return the brain and the two voxels around it: its outline counts too."""
-        return ndimage.binary_dilation(self.inside, iterations=2)
+    def inner(self) -> Mask:
+        """Return the brain without its rim: an outline alone is like any other."""
+        return ndimage.binary_erosion(self.inside, iterations=2)
 
     @cached_property
     def shell(self) -> Mask:
@@ -59,7 +59,7 @@ class Reference:
 def measure(voxels: Map, reference: Reference) -> dict[str, float]:
     """Return the numbers that the verdict rests on, by name.
 
-    ``likeness``: correlation with the template in and around the brain, in [-1, 1].
+    ``likeness``: correlation with the template inside the brain, in [-1, 1].
     ``white``, ``gray``, ``fluid``: mean gray value of the tissue, of the brightest.
     ``covered``: share of the brain where there is tissue; ``covered_least``: of the
     half (left, right, back, front, lower, upper) that has the least.
@@ -88,9 +88,12 @@ def measure(voxels: Map, reference: Reference) -> dict[str, float]:
 
 
 def likeness(leveled: Map, reference: Reference) -> float:
-    """Return the correlation with the template in and around the brain."""
-    here = blurred(leveled)[reference.around]
-    there = reference.smooth[reference.around]
+    """Return the correlation with the template inside the brain.
+
+    Higher is better; a mirrored or turned brain, a fruit or noise have 0.4 or less.
+    """
+    here = _blurred(leveled)[reference.inner]
+    there = reference.smooth[reference.inner]
     if here.std() == 0:
         return 0.0
     return float(np.corrcoef(here, there)[0, 1])
@@ -108,6 +111,5 @@ def _halves(tissue: Mask, brain: Mask) -> list[float]:
     return shares
 
 
-def blurred(voxels: Map) -> Map:
-    """Return the volume without what a person's own folds add."""
+def _blurred(voxels: Map) -> Map:
     return np.asarray(ndimage.gaussian_filter(voxels, _SMOOTH), dtype=np.float32)

@@ -31,6 +31,9 @@ class FoundLimits:
 
 
 LIMITS = FoundLimits()
+HOPELESS = frozenset({"constant", "negative", "labels", "empty"})
+"""Reasons for which nobody need look further; the others may have a reason behind."""
+
 _BRIGHT_PERCENTILE = 99.0
 _TISSUE = 0.1  # of the brightest; darker is air
 

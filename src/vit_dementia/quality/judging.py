@@ -1,4 +1,7 @@
-"""From the numbers of a volume on the template to a verdict."""
+"""From the numbers of a volume on the template to a verdict.
+
+Letters: ``x y z`` voxels of 2 mm.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from vit_dementia.quality.aligned import Reference, measure
 from vit_dementia.quality.orientation import best_axes
@@ -19,12 +22,15 @@ Map = Float32[np.ndarray, "x y z"]
 class AlignedLimits:
     """What a volume on the template may be; where from: ``docs/tables/quality``."""
 
-    least_likeness: float = 0.55  # below: no T1-weighted brain lies there
-    likeness: float = 0.70  # below: it lies there badly
-    least_covered: float = 0.60  # share of the half of the brain that has least tissue
-    covered: float = 0.80
+    least_likeness: float = 0.35  # below: no T1-weighted brain lies there
+    likeness: float = 0.60  # below: it lies there badly
+    least_covered: float = 0.80  # share of the half of the brain that has least tissue
+    covered: float = 0.83
     least_gray: float = 0.35  # of white matter; a map of white matter has less
-    turned: float = 0.15  # how much more alike another orientation has to be
+    contrast: float = 1.1  # white matter to gray, and gray matter to fluid, at least
+    turned: float = 0.05  # how much more alike another orientation has to be
+    stretched: float = 1.2  # longest to shortest axis of a head, seen from the template
+    most_stretched: float = 1.5
 
 
 LIMITS = AlignedLimits()
@@ -36,20 +42,46 @@ def look_at_aligned(
     """Return what is wrong with a volume that lies on the template."""
     measures = measure(voxels, reference)
     reasons = list[Reason]()
-    if measures["covered"] > 0:
-        reasons += _of_contrast(measures, limits)
-        reasons += _of_cover(measures, limits)
     if measures["likeness"] < limits.likeness:
         axes, there, here = best_axes(voxels, reference.intensity)
-        measures["likeness_turned"] = there
         if axes != "RAS" and there > here + limits.turned:
-            text = (
-                f"turned: looks like a brain when its axes are read as {axes} instead "
-                "of RAS; the orientation in its header is wrong"
-            )
-            reasons.append(Reason(code="orientation", verdict="fail", text=text))
-        reasons += _of_likeness(measures, limits)
+            reasons.append(turned(axes))
+    if measures["covered"] > 0:
+        reasons += _of_cover(measures, limits)
+        reasons += _of_contrast(measures, limits)
+    reasons += _of_likeness(measures, limits)
     return Quality(reasons=tuple(reasons), measures=measures)
+
+
+def turned(axes: str) -> Reason:
+    """Return the reason that a head lies in another way than its header says."""
+    text = (
+        f"turned: looks like a brain when its axes are read as {axes} instead of RAS; "
+        "the orientation in its header is wrong"
+    )
+    return Reason(code="orientation", verdict="fail", text=text)
+
+
+def look_at_stretch(
+    scan_of_template: Float[np.ndarray, "4 4"], *, limits: AlignedLimits = LIMITS
+) -> Quality:
+    """Return whether a head had to be stretched, more along one axis than another.
+
+    >>> [reason.code for reason in look_at_stretch(np.diag([1, 1, 0.6, 1.0])).reasons]
+    ['stretched']
+    """
+    sizes = np.linalg.svd(scan_of_template[:3, :3], compute_uv=False)
+    stretch = float(sizes[0] / sizes[2])
+    measures = {"stretch": stretch}
+    if stretch < limits.stretched:
+        return Quality(measures=measures)
+    text = (
+        f"stretched {stretch:.2f} times more along one axis than along another to fit "
+        "the template: part of the head is missing, or the size of its voxels is wrong"
+    )
+    verdict: Verdict = "fail" if stretch > limits.most_stretched else "warn"
+    reason = Reason(code="stretched", verdict=verdict, text=text)
+    return Quality(reasons=(reason,), measures=measures)
 
 
 def _of_contrast(measures: Mapping[str, float], limits: AlignedLimits) -> list[Reason]:
@@ -59,7 +91,7 @@ def _of_contrast(measures: Mapping[str, float], limits: AlignedLimits) -> list[R
     if gray < limits.least_gray * white:
         text = f"a map of white matter, not a T1-weighted image ({shown})"
         return [Reason(code="tissue map", verdict="fail", text=text)]
-    if not white > gray > fluid:
+    if white < limits.contrast * gray or gray < limits.contrast * fluid:
         text = (
             f"not T1-weighted ({shown}, of the brightest): white matter must be "
             "brighter than gray, and gray brighter than fluid"
@@ -80,6 +112,8 @@ def _of_cover(measures: Mapping[str, float], limits: AlignedLimits) -> list[Reas
 
 def _of_likeness(measures: Mapping[str, float], limits: AlignedLimits) -> list[Reason]:
     found = measures["likeness"]
+    if found >= limits.likeness:
+        return []
     if found < limits.least_likeness:
         text = (
             f"no T1-weighted brain where the template has one (likeness {found:.2f}; "

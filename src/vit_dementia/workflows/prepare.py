@@ -1,7 +1,4 @@
-"""A cohort of volumes made ready for analysis, each one judged.
-
-Letters: ``n`` scans, ``v`` voxels of the brain.
-"""
+"""A cohort of volumes made ready for analysis, each one judged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One scan, from its file to the prepared volume and its verdict, in a worker process.
 
-Letters: ``h w`` pixels; ``v`` voxels of the brain and its surroundings, at 4 mm.
+Letters: ``h w`` pixels; ``v`` voxels of 4 mm.
 """
 
 from __future__ import annotations
@@ -164,5 +164,5 @@ def _result(
         seconds=seconds,
         content=content,
         picture=overlay(shown, there),
-        row=row_of(shown, there),
+        row=row_of(shown),
     )
