@@ -1,0 +1,169 @@
+"""``vit-dementia prepare`` from scans on disk to what training reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.volumes import Volume, write_volume
+from vit_dementia.preparation.checked import GRID, reference
+
+NONE = ("--pipeline=none", "--workers=1")
+
+
+def brain(seed: int) -> Volume:
+    """Return the template with noise of its own, at 2 mm."""
+    rng = np.random.default_rng(seed)
+    intensity = reference(None).intensity
+    noisy = np.abs(intensity + rng.normal(0, 0.03, intensity.shape))
+    return Volume((900 * noisy).astype(np.float32), GRID.affine)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Return a BIDS data set: two good scans, one upside down, one cut off, one CT."""
+    root = tmp_path_factory.mktemp("bids")
+    scans = {name: brain(seed) for seed, name in enumerate(("01", "02", "03"))}
+    turned = np.ascontiguousarray(scans["03"].voxels[:, :, ::-1])
+    scans["03"] = Volume(turned, GRID.affine)
+    scans["05"] = Volume(scans["01"].voxels - 1000, GRID.affine)
+    for name, volume in scans.items():
+        write_volume(root / f"sub-{name}/anat/sub-{name}_T1w.nii.gz", volume)
+    cut = root / "sub-04/anat/sub-04_T1w.nii.gz"
+    cut.parent.mkdir(parents=True)
+    whole = (root / "sub-01/anat/sub-01_T1w.nii.gz").read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    rows = ["participant_id\tdiagnosis\tage", "sub-01\tCN\t70", "sub-02\tAD\t71"]
+    rows += [f"sub-{name}\tn/a\tn/a" for name in ("03", "04", "05")]
+    (root / "participants.tsv").write_text("\n".join(rows) + "\n")
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1"}')
+    return root
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = sorted(folder.rglob("sub-*/**/*.*"))
+    return {
+        str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in files
+    }
+
+
+def test_good_scans_are_written_and_bad_ones_told_apart(
+    made, command, tmp_path
+) -> None:
+    told = command("prepare", made, "out", *NONE, "--json", check=3)
+    out = tmp_path / "out"
+    scans = json.loads(told.stdout)["scans"]
+    assert [scan["outcome"] for scan in scans] == [
+        "prepared", "prepared", "refused", "failed", "refused",
+    ]  # fmt: skip
+    quality = pd.read_csv(out / "quality.tsv", sep="\t", keep_default_na=False)
+    assert quality.verdict.tolist() == ["pass", "pass", "fail", "n/a", "fail"]
+    assert quality.codes[2].split("; ")[0] == "orientation"
+    assert quality.codes[4] == "negative"
+    failures = pd.read_csv(out / "failures.tsv", sep="\t")
+    assert failures.scan.tolist() == [3, 4, 5]
+    assert "cut off" in failures.reason[1]
+    cohort = Cohort.from_path(out)
+    assert cohort.table.participant_id.tolist() == ["sub-01", "sub-02"]
+    assert cohort.table.label.tolist() == ["CN", "AD"]
+    assert len(cohort.problems) == 3
+    volume = nib.load(cohort.file_of(0))
+    assert np.array_equal(volume.affine, GRID.affine)
+    assert np.array_equal(volume.get_fdata(), brain(0).voxels)
+    texts = [(out / "quality.html").read_text(), (out / "preparation.json").read_text()]
+    texts += [file.read_text() for file in out.rglob("sub-*/**/*.json")]
+    assert len(texts) == 4
+    for text in texts:  # nobody and no path is named
+        assert not any(word in text for word in ("sub-0", str(made), str(tmp_path)))
+
+
+def test_what_is_made_is_kept_and_what_changed_is_made_again(
+    made, command, tmp_path
+) -> None:
+    command("prepare", made, "out", *NONE, check=3)
+    out = tmp_path / "out"
+    before = hashes(out)
+    again = json.loads(command("prepare", made, "out", *NONE, "--json", check=3).stdout)
+    assert again["counts"]["kept"] == 2
+    assert again["counts"]["prepared"] == 0
+    assert hashes(out) == before
+    scaled = command("prepare", made, "out", *NONE, "--intensity=z-score", check=3)
+    assert "2 prepared, 0 kept" in scaled.stderr
+    assert hashes(out) != before
+
+
+@pytest.mark.slow
+def test_a_damaged_output_is_made_again(made, command, tmp_path) -> None:
+    command("prepare", made, "out", *NONE, check=3)
+    before = hashes(tmp_path / "out")
+    name = next(name for name in before if name.endswith(".nii.gz"))
+    content = (tmp_path / "out" / name).read_bytes()
+    (tmp_path / "out" / name).write_bytes(content[:1000])
+    told = command("prepare", made, "out", *NONE, check=3)
+    assert "1 prepared, 1 kept" in told.stderr
+    assert hashes(tmp_path / "out") == before
+
+
+def test_scans_are_brought_to_one_spacing_stripped_scaled_and_kept_on_request(
+    made, command, tmp_path
+) -> None:
+    command(
+        "prepare", made, "out", *NONE, "--keep-failed", "--spacing-mm=3",
+        "--skull-strip", "--intensity=percentile", "--seed=4", check=3,
+    )  # fmt: skip
+    cohort = Cohort.from_path(tmp_path / "out", keep_unlabelled=True)
+    # sub-05 is CT: no voxel of its brain is above 0, so that it has no scale.
+    assert cohort.table.participant_id.tolist() == ["sub-01", "sub-02", "sub-03"]
+    volume = nib.load(cohort.file_of(0))
+    assert volume.header.get_zooms() == (3, 3, 3)
+    voxels = volume.get_fdata()
+    assert (voxels.min(), voxels.max()) == (0, 1)
+    assert not voxels[:3].any()
+
+
+def test_scans_are_not_overwritten_by_what_is_made_of_them(made, command) -> None:
+    told = command("prepare", made, made, *NONE, check=2)
+    assert "name another folder" in told.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pipeline", ["fast", "t1-linear"])
+def test_registered_scans_lie_on_clinicas_grid_the_same_every_time(
+    made, command, tmp_path, pipeline
+) -> None:
+    chosen = (f"--pipeline={pipeline}", "--workers=1")
+    for folder in ("once", "twice"):
+        command("prepare", made, folder, *chosen, check=3)
+    assert hashes(tmp_path / "once") == hashes(tmp_path / "twice")
+    cohort = Cohort.from_path(tmp_path / "once")
+    volume = nib.load(cohort.file_of(0))
+    assert volume.shape == (169, 208, 179)
+    assert np.array_equal(volume.affine[:3, 3], [-84, -119, -78])
+    sidecar = cohort.file_of(0).with_suffix("").with_suffix(".json")
+    steps = json.loads(sidecar.read_text())["Preparation"]["Steps"]
+    assert {step["Name"] for step in steps} >= {
+        "N4 bias correction", "affine registration", "resampling",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_template_from_a_file_gives_its_name(made, command, tmp_path) -> None:
+    there = reference(None)
+    write_volume(
+        tmp_path / "tpl-MyBrain_T1w.nii.gz", Volume(there.intensity, GRID.affine)
+    )
+    command(
+        "prepare", made, "out", *NONE, "--template=tpl-MyBrain_T1w.nii.gz", "--json",
+        check=3,
+    )  # fmt: skip
+    told = json.loads((tmp_path / "out/preparation.json").read_text())
+    assert told["template"]["Space"] == "MyBrain"
+    assert "tpl-MyBrain_T1w.nii.gz" in told["template"]["Source"]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from vit_dementia.errors import ConfigError
+from vit_dementia.workflows.apart import ONE_THREAD, Died, each_apart
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def environment(name: str) -> str:
+    return os.environ.get(name, "")
+
+
+def killed_by_7(number: int) -> int:
+    if number == 7:
+        time.sleep(0.3)  # others are at work
+        os._exit(1)
+    return number
+
+
+def refused(number: int) -> int:
+    raise ConfigError(f"number: found {number}")
+
+
+def test_every_task_is_answered_in_its_place() -> None:
+    assert dict(each_apart(doubled, [3, 5, 8], workers=2)) == {0: 6, 1: 10, 2: 16}
+
+
+def test_a_process_that_dies_costs_its_own_task_only() -> None:
+    answers = dict(each_apart(killed_by_7, [1, 7, 2, 3], workers=2))
+    assert isinstance(answers.pop(1), Died)
+    assert answers == {0: 1, 2: 2, 3: 3}
+
+
+def test_processes_use_one_thread_before_they_import_anything(monkeypatch) -> None:
+    monkeypatch.setenv("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "8")
+    told = dict(each_apart(environment, list(ONE_THREAD), workers=1))
+    assert set(told.values()) == {"1"}
+
+
+def test_what_a_task_raises_is_raised() -> None:
+    with pytest.raises(ConfigError, match="number: found 4"):
+        list(each_apart(refused, [4], workers=1))
+
+
+def test_a_scheduler_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="cannot be reached"):
+        list(each_apart(doubled, [1], scheduler="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_answers() -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        address = cluster.scheduler_address
+        answers = dict(each_apart(doubled, [3, 5], scheduler=address))
+        threads = dict(each_apart(environment, list(ONE_THREAD), scheduler=address))
+    assert answers == {0: 6, 1: 10}
+    assert set(threads.values()) == {"1"}
