@@ -282,6 +282,7 @@ class Cnn:
             n_input_channels=config.data.channels,
             num_classes=len(study.cohort.classes),
             conv1_t_stride=2,  # as He et al. 2016 have it
+            widen_factor=0.25,  # else it takes four times what the ViTs take
         )
         return cls(SliceFeed(config, material, network, fabric), material, fabric)
 
