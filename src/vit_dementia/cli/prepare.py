@@ -38,7 +38,7 @@ def prepare(
     Example: vit-dementia prepare scans/ prepared/ --pipeline fast
 
     Args:
-        data: volumes: a BIDS data set, folders of NIfTI, or a table of them.
+        data: volumes: a BIDS data set, DICOM, folders of NIfTI, or a table of them.
         out: folder for the prepared volumes, quality.tsv, failures.tsv, quality.html.
         keep_failed: also write what quality control refuses.
         workers: processes on this machine [default: one for each core].

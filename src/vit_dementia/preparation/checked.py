@@ -20,7 +20,7 @@ from vit_dementia.quality.judging import (
     look_at_stretch,
     turned,
 )
-from vit_dementia.quality.verdict import Quality, together
+from vit_dementia.quality.verdict import Quality, Reason, together
 
 GRID = CROP.at(2.0)
 """On which prepared scans are judged."""
@@ -56,7 +56,7 @@ def prepare_checked(
         ConfigError: if software that the pipeline needs is not installed.
         ScanError: if the registration fails.
     """
-    found = look_at_found(volume.voxels, volume.spacing_mm)
+    found = together([look_at_found(volume.voxels, volume.spacing_mm), _noted(volume)])
     hopeless = any(reason.code in HOPELESS for reason in found.reasons)
     if hopeless and not all_the_same:
         return Checked(prepared=None, quality=found)
@@ -68,6 +68,14 @@ def prepare_checked(
         parts.insert(0, _look_at_turns(volume, pipeline, likeness))
         parts.append(look_at_stretch(prepared.scan_of_template))
     return Checked(prepared=prepared, quality=together(parts))
+
+
+def _noted(volume: Volume) -> Quality:
+    """Return as a reason what reading the scan had to mend or could not know."""
+    if not volume.notes:
+        return Quality()
+    text = "; ".join(volume.notes)
+    return Quality(reasons=(Reason(code="header", verdict="warn", text=text),))
 
 
 def _look_at_turns(volume: Volume, pipeline: Pipeline, likeness: float) -> Quality:

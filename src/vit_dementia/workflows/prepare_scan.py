@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from vit_dementia.data.dicom import is_dicom
 from vit_dementia.data.volumes import Volume, read_volume, write_volume
 from vit_dementia.errors import ScanError
-from vit_dementia.files import sha256_of, write_json
+from vit_dementia.files import fingerprint, sha256_of, write_json
 from vit_dementia.preparation.checked import GRID, prepare_checked, reference
 from vit_dementia.preparation.grids import shown_on
 from vit_dementia.preparation.pipeline import Pipeline
@@ -90,17 +91,21 @@ def prepare_scan(task: Task) -> Result:
 
 
 def content_of(source: Path) -> str:
-    """Return the SHA-256 of a scan's bytes.
+    """Return the SHA-256 of a scan's bytes; of DICOM, one of all files beside it.
 
     Raises:
         ScanError: if it cannot be read.
     """
-    if not source.is_file():
-        raise ScanError(f"{source}: is not a file")
     try:
-        return sha256_of(source)
+        if source.is_dir() or (source.is_file() and is_dicom(source)):
+            folder = source if source.is_dir() else source.parent
+            inside = sorted(path for path in folder.rglob("*") if path.is_file())
+            return fingerprint([sha256_of(path) for path in inside])
+        if source.is_file():  # a pipe would block
+            return sha256_of(source)
     except OSError as error:
         raise ScanError(f"{source}: cannot be read ({error.strerror})") from error
+    raise ScanError(f"{source}: is not a file")
 
 
 def _kept(task: Task, content: str) -> Result | None:

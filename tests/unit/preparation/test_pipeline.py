@@ -62,6 +62,13 @@ def test_what_is_hopeless_is_not_prepared_unless_asked_for(brain) -> None:
     assert checked.quality.verdict == "fail"
 
 
+def test_what_reading_had_to_mend_is_a_reason(brain) -> None:
+    mended = Volume(brain.voxels, brain.affine, ("9 voxels were read as 0",))
+    (reason,) = prepare_checked(mended, NONE).quality.reasons
+    assert (reason.code, reason.verdict) == ("header", "warn")
+    assert reason.text == "9 voxels were read as 0"
+
+
 def test_whatever_changes_the_numbers_changes_the_key() -> None:
     keys = {
         Pipeline(**settings).key("abc")
