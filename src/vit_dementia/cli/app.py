@@ -36,6 +36,7 @@ VERBS = {
     "tune": "Search for settings on the validation part.",
     "evaluate": "Score a run by participant, with intervals and floors.",
     "compare": "Compare runs on the same participants.",
+    "explain": "Draw on scans what the answer hangs on, and how faithful that is.",
     "predict": "Say what a model sees on new scans.",
     "export": "Write a model for another runtime, with the same answers.",
     "convert": "Write weights in the layout of another library.",

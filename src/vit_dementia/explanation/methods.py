@@ -81,6 +81,21 @@ def on_grid(values: Patches, network: VisionTransformer) -> Float[Tensor, "b g"]
     return grid
 
 
+def without_pedestal(
+    values: Float[Tensor, "b g"], network: VisionTransformer
+) -> Float[Tensor, "b g"]:
+    """Return a map from which is taken what all patches that are read have alike.
+
+    Attention gives something to every patch; only what is above it shows a place. All
+    slices of a scan share one pedestal.
+    """
+    places = slice(None) if network.visible is None else network.visible.cpu()
+    lowest = values[:, places].min().clamp(min=0)
+    lowered = values.clone()
+    lowered[:, places] -= lowest
+    return lowered
+
+
 def by_patch(
     pixels: Float[Tensor, "b c *space"], patch_size: tuple[int, ...]
 ) -> Float[Tensor, "b g"]:

@@ -1,0 +1,92 @@
+"""``vit-dementia explain``."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.cli.options import pairs_in
+from vit_dementia.cli.terminal import say, watch_for_people
+from vit_dementia.explanation.methods import Method
+from vit_dementia.files import free_run_path
+from vit_dementia.inference.compute import Device
+
+
+def explain(
+    run: Path,
+    /,
+    *scans: Path,
+    method: Method | None = None,
+    label: Annotated[str | None, Parameter(name="--class")] = None,
+    layer: int = -1,
+    head: int | None = None,
+    participants: Path | None = None,
+    columns: str | None = None,
+    out: Path | None = None,
+    json: bool = False,
+    device: Device = "auto",
+) -> int:
+    """Draw on each scan what the answer hangs on, and say how faithful the map is.
+
+    Example: vit-dementia explain runs/first scan.png --out maps
+
+    Args:
+        run: run folder, or its model folder.
+        scans: images or volumes, or folders of them.
+        method: how [default: the one that found the place best on phantoms].
+        label: the class that is explained [default: the one predicted].
+        layer: block of --method attention, from 0; negative ones from the end.
+        head: head of --method attention, from 0 [default: the mean of all].
+        participants: table that says who is on which scan [default: file names tell].
+        columns: other names of its columns: participant_id=subject.
+        out: folder of the pictures and the table [default: runs/<time>-explain].
+        json: print one JSON document on stdout.
+        device: where to compute.
+
+    Returns:
+        0 if every scan was explained, 3 if some were refused, 2 if none could be read.
+    """
+    from vit_dementia.data.scans import scans_in, who_is_on
+    from vit_dementia.inference.model_folder import read_model_folder
+    from vit_dementia.workflows.explain import (
+        DEFAULT,
+        Asked,
+        explain_scans,
+        write_explanations,
+    )
+
+    files = scans_in(scans)
+    who = None
+    if participants is not None:
+        who = who_is_on(files, participants, pairs_in("--columns", columns) or {})
+    model = read_model_folder(run)
+    asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
+    folder = out or free_run_path("explain")
+    answers = explain_scans(
+        model, files, asked, device=device, who=who, watch=watch_for_people()
+    )
+    document = write_explanations(folder, model, asked, answers)
+    for line in document["refused"]:
+        say(f"refused: {line}")
+    if json:
+        print(json_module.dumps(document, indent=2, allow_nan=False))
+    for row in document["results"]:
+        verdict = "faithful" if row["faithful"] else f"not faithful: {row['reasons']}"
+        if not json:
+            print(row["path"], row["class"], row["picture"], verdict, sep="\t")
+    typical = document["outside_head"]
+    if typical and typical["looks_outside"]:
+        say(
+            f"the model looks outside the head: {typical['median_share']:.0%} of the"
+            f" maps' relevance (clean phantoms: at most"
+            f" {typical['largest_of_clean']:.0%}); see docs/explanation/shortcuts.md"
+        )
+    say(f"written: {folder}")
+    say(DISCLAIMER)
+    if not document["refused"]:
+        return 0
+    return 3 if document["results"] else 2

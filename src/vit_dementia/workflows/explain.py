@@ -1,0 +1,336 @@
+"""Maps of what an answer hangs on, measured, on the scans that were asked about.
+
+Shapes: r rows that a network reads of a scan (its slices, or one), c channels, g
+patches of the grid, ``space`` the sides of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.data.images import read_slice
+from vit_dementia.data.participants import Identity, identify
+from vit_dementia.data.volumes import Volume, read_volume, write_volume
+from vit_dementia.errors import ConfigError, ScanError
+from vit_dementia.explanation.faithfulness import Faithfulness, measure
+from vit_dementia.explanation.methods import Method, explain, without_pedestal
+from vit_dementia.explanation.outside import LARGEST, share_outside
+from vit_dementia.explanation.overlay import View, draw, planes
+from vit_dementia.files import write_bytes, write_json, write_text
+from vit_dementia.inference.compute import Device, make_fabric
+from vit_dementia.inference.forward import softmax
+from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.preparation.back import back_to_slice, back_to_volume
+from vit_dementia.preparation.foreground import fits_foreground
+from vit_dementia.preparation.silhouette import head_of
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.spec import rows_of
+from vit_dementia.progress import Quiet, Watch
+
+FORMAT_VERSION = 1
+DEFAULT: Method = "occlusion"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How scans are explained.
+
+    Attributes:
+        method: which map.
+        label: the class it speaks for; None: the one that is predicted.
+        layer: block of the method ``attention``.
+        head: head of the method ``attention``; None: their mean.
+    """
+
+    method: Method = DEFAULT
+    label: str | None = None
+    layer: int = -1
+    head: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The map of one scan, in its own space.
+
+    Attributes:
+        path: as it was named.
+        participant_id: as far as known.
+        label: the class that is explained.
+        probability: of that class, mended as the model's are.
+        views: the planes to look at.
+        relevance: at each voxel of a volume; of a slice its view has it.
+        prepared: the mean row as the network reads it and its map, for a group.
+    """
+
+    path: str
+    participant_id: str
+    label: str
+    probability: float
+    faithfulness: Faithfulness
+    outside_head: float
+    views: list[View]
+    relevance: Volume | None
+    prepared: View | None = field(repr=False, default=None)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Say why the map is not to be believed; nothing if it may be."""
+        return self.faithfulness.reasons
+
+    def sentence(self) -> str:
+        """Say in a line how far the map may be believed."""
+        said = (
+            "faithful: covering patches in its order does more than"
+            f" {len(self.faithfulness.random)} random orders"
+        )
+        if self.reasons:
+            said = "not faithful here: " + "; ".join(self.reasons)
+        if self.outside_head > LARGEST:
+            said += f"; {self.outside_head:.0%} of it lies outside the head"
+        return said
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row of ``explanations.tsv``."""
+        measured = asdict(self.faithfulness)
+        del measured["random"]
+        return {
+            "path": self.path,
+            "participant_id": self.participant_id,
+            "class": self.label,
+            "probability": self.probability,
+            "faithful": self.faithfulness.is_faithful,
+            "reasons": "; ".join(self.reasons),
+            **measured,
+            "gain": self.faithfulness.gain,
+            "outside_head": self.outside_head,
+            "looks_outside": self.outside_head > LARGEST,
+        }
+
+
+def explain_scans(
+    model: SavedModel,
+    paths: Iterable[str | Path],
+    asked: Asked = Asked(),  # frozen
+    *,
+    device: Device = "auto",
+    who: Mapping[str, Identity] | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Explanation | ScanError]:
+    """Yield the map of each scan, or why it was refused, in the order of the paths.
+
+    Everything is computed in float32, whatever the model was trained in.
+
+    Raises:
+        ConfigError: if the model has no such class.
+    """
+    if asked.label is not None and asked.label not in model.classes:
+        raise ConfigError(
+            f"class: found {asked.label!r}; this model knows {', '.join(model.classes)}"
+        )
+    target = make_fabric(device, "fp32").device
+    model.network.to(target)
+    names = [str(path) for path in paths]
+    with (watch or Quiet()).count("explaining", len(names)) as bar:
+        for name in names:
+            try:
+                identity = (who or {}).get(name) or identify(Path(name).name)
+                yield _explain(model, Path(name), identity, asked, target)
+            except ScanError as error:
+                yield error
+            bar.advance(1)
+
+
+def _explain(
+    model: SavedModel,
+    path: Path,
+    identity: Identity,
+    asked: Asked,
+    device: torch.device,
+) -> Explanation:
+    way = model.preprocessing
+    if isinstance(way, SlicePreprocessing):
+        shown = read_slice(path, channels=way.channels)
+        stored = way(shown)
+    else:
+        volume = read_volume(path)
+        stored = way(volume)
+    rows = rows_of(way, stored[None])
+    a = model.network.architecture
+    fits = fits_foreground(rows, a.token_size, a.visible).all()
+    network = model.network if fits else model.network.seeing(None)
+    scan = way.normalize(torch.from_numpy(rows.copy())).to(device)
+    said = _probabilities(model, network, scan)
+    number = model.classes.index(asked.label) if asked.label else int(said.argmax())
+    found, faithfulness = measure(
+        network,
+        scan,
+        number,
+        partial(_map, number=number, asked=asked, black=-way.mean / way.std),
+        black=-way.mean / way.std,
+    )
+    found = without_pedestal(found, network)
+    fine = _fine(found, a.grid, rows.shape[2:])
+    if isinstance(way, SlicePreprocessing):
+        back = back_to_slice(way, fine[0], shown.shape[1:])
+        views, relevance = [View(shown.mean(axis=0), back)], None
+    else:
+        piled = fine if fine.ndim == 3 else fine[0]
+        back = back_to_volume(way, piled, volume)
+        views = planes(volume.voxels, back, volume.spacing_mm)
+        relevance = Volume(back, volume.affine)
+    return Explanation(
+        path=str(path),
+        participant_id=identity.participant_id,
+        label=model.classes[number],
+        probability=float(said[number]),
+        faithfulness=faithfulness,
+        outside_head=_outside(found, a.grid, rows),
+        views=views,
+        relevance=relevance,
+        prepared=_prepared(rows, fine),
+    )
+
+
+def _map(
+    network: VisionTransformer,
+    scan: Float[Tensor, "r c *space"],
+    *,
+    number: int,
+    asked: Asked,
+    black: float,
+) -> Float[Tensor, "r g"]:
+    return explain(
+        network,
+        scan,
+        torch.full((len(scan),), number, device=scan.device),
+        method=asked.method,
+        black=black,
+        layer=asked.layer,
+        head=asked.head,
+    )
+
+
+@torch.inference_mode()
+def _probabilities(
+    model: SavedModel, network: VisionTransformer, scan: Float[Tensor, "r c *space"]
+) -> Float[np.ndarray, " k"]:
+    logits = network(scan).float().cpu().numpy()
+    return model.calibration.scaling(softmax(logits)).mean(axis=0)
+
+
+def _fine(
+    found: Float[Tensor, "r g"], grid: tuple[int, ...], sides: tuple[int, ...]
+) -> Float32[np.ndarray, " r *space"]:
+    """Return the maps at every pixel, smooth between the centers of patches."""
+    coarse = found.unflatten(1, grid)[:, None].float()
+    mode = "trilinear" if len(grid) == 3 else "bilinear"
+    return interpolate(coarse, size=sides, mode=mode, align_corners=False)[:, 0].numpy()
+
+
+def _outside(
+    found: Float[Tensor, "r g"],
+    grid: tuple[int, ...],
+    rows: UInt8[np.ndarray, "r c *space"],
+) -> float:
+    """Return the share of the map outside the head, over all slices of the scan."""
+    maps = found.unflatten(1, grid).numpy()
+    weights = np.clip(maps, 0, None).reshape(len(maps), -1).sum(axis=1)
+    if weights.sum() == 0:
+        return 0.0
+    shares = [
+        share_outside(one, head_of(row.mean(axis=0)))
+        for one, row in zip(maps, rows, strict=True)
+    ]
+    return float(np.average(shares, weights=weights))
+
+
+def _prepared(
+    rows: UInt8[np.ndarray, "r c *space"], fine: Float32[np.ndarray, " r *space"]
+) -> View | None:
+    """Return the mean slice as the network reads it, and its map; None of a volume."""
+    if rows.ndim != 4:
+        return None
+    return View(
+        rows.mean(axis=(0, 1)).astype(np.float32),
+        (np.clip(fine, 0, None) / max(float(fine.max()), 1e-12)).mean(axis=0),
+    )
+
+
+def write_explanations(
+    out: Path,
+    model: SavedModel,
+    asked: Asked,
+    answers: Iterable[Explanation | ScanError],
+) -> dict[str, Any]:
+    """Write a picture (and of a volume its map) for each scan, the table and the JSON.
+
+    Returns:
+        What ``explain --json`` prints.
+    """
+    results, refused, prepared = [], [], []
+    for number, one in enumerate(answers, 1):
+        if isinstance(one, ScanError):
+            refused.append(str(one))
+            continue
+        row = one.to_dict() | {"picture": f"{number:04}.png", "volume": ""}
+        title = f"{one.label}: probability {one.probability:.2f} · {asked.method}"
+        png = draw(one.views, title=title, note=one.sentence())
+        write_bytes(out / row["picture"], png)
+        if one.relevance is not None:
+            row["volume"] = f"{number:04}.nii.gz"
+            write_volume(out / row["volume"], one.relevance)
+        if one.prepared is not None:
+            prepared.append(one.prepared)
+        results.append(row)
+    if len(prepared) > 1:
+        write_bytes(out / "group.png", _group(prepared, asked))
+    table = pd.DataFrame(results)
+    write_text(
+        out / "explanations.tsv",
+        table.to_csv(sep="\t", index=False, lineterminator="\n"),
+    )
+    document = {
+        "format": FORMAT_VERSION,
+        "model": {"sha256": model.sha256, "classes": list(model.classes)},
+        "method": asked.method,
+        "results": results,
+        "refused": refused,
+        "outside_head": _typical(results),
+        "disclaimer": DISCLAIMER,
+    }
+    write_json(out / "explanations.json", document)
+    return document
+
+
+def _typical(results: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Say of the whole group whether the model looks outside the head."""
+    if not results:
+        return None
+    share = float(np.median([row["outside_head"] for row in results]))
+    return {
+        "median_share": share,
+        "largest_of_clean": LARGEST,
+        "looks_outside": share > LARGEST,
+    }
+
+
+def _group(prepared: list[View], asked: Asked) -> bytes:
+    mean = View(
+        np.mean([one.picture for one in prepared], axis=0),
+        np.mean([one.relevance for one in prepared], axis=0),
+    )
+    title = f"mean of {len(prepared)} scans · {asked.method}"
+    return draw([mean], title=title, note="each scan's map scaled to its own largest")
