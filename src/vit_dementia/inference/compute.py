@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -67,6 +68,8 @@ def make_fabric(
     else:
         _refuse_device(device, launch)
         chosen = DDPStrategy(timeout=_PATIENCE)
+        # Of tokens of one row, whose strides mean nothing; said by every process.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket")
     fabric = Fabric(
         accelerator=device,
         devices=launch.num_here,
