@@ -28,6 +28,7 @@ class Answer:
         told: what each of them says of the same scans.
         misfits: answered scans that are unlike those of the training, and why; their
             answers, and those for whoever is on them, are abstentions.
+        quality: what quality control warns of, by path of a volume; nothing is a pass.
     """
 
     model: SavedModel | SavedFolds
@@ -35,6 +36,7 @@ class Answer:
     told: tuple[Predictions, ...]
     refused: dict[str, str]
     misfits: Mapping[str, list[str]] = field(default_factory=dict)
+    quality: Mapping[str, list[str]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``predict --json``, described in docs/reference."""
@@ -44,6 +46,7 @@ class Answer:
                 self.model.classes,
                 self._early[row["path"]],
                 self.misfits.get(row["path"], []),
+                self.quality.get(row["path"]),
             )
             for row in self.predictions.table.to_dict("records")
         ]
@@ -151,7 +154,11 @@ def _result(
     classes: Sequence[str],
     early: str | None,
     reasons: list[str],
+    quality: list[str] | None,
 ) -> dict[str, Any]:
+    verdict = "not assessed" if quality is None else "pass"
+    if reasons or quality:
+        verdict = "warn"
     known = row["participant_id"] != UNKNOWN
     return {
         "path": row["path"],
@@ -161,8 +168,8 @@ def _result(
         "abstained": early == NOT_SURE,
         "early": early,
         "quality": {
-            "verdict": "warn" if reasons else "not assessed",
-            "reasons": reasons,
+            "verdict": verdict,
+            "reasons": [*reasons, *(quality or [])],
         },
     }
 

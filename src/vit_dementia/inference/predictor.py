@@ -23,6 +23,8 @@ from vit_dementia.inference.folds import SavedFolds, read_models
 from vit_dementia.inference.forward import BATCH_SIZE, softmax
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.reader import MISFIT, Reader
+from vit_dementia.preparation.replay import judged
+from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import Preprocessing, rows_of, rows_per_scan
 from vit_dementia.progress import Quiet, Watch
 
@@ -97,6 +99,7 @@ class Predictor:
         answered: list[str] = []
         logits: list[list[np.ndarray]] = [[] for _ in self.readers]
         misfits: dict[str, list[str]] = defaultdict(list)
+        quality: dict[str, list[str]] = {}
         refused: dict[str, str] = {}
         with (watch or Quiet()).count("predicting", len(names)) as bar:
             for start in range(0, len(names), BATCH_SIZE):
@@ -104,8 +107,11 @@ class Predictor:
                 images, readable = [], []
                 for name in chosen:
                     try:
-                        images.append(self._prepared(Path(name)))
+                        prepared, warnings = self._prepared(Path(name))
+                        images.append(prepared)
                         readable.append(name)
+                        if warnings is not None:
+                            quality[name] = warnings
                     except ScanError as error:
                         shown = name.encode("utf-8", "backslashreplace").decode()
                         refused[shown] = str(error)
@@ -131,7 +137,9 @@ class Predictor:
             )
             for probabilities in (np.mean(each, axis=0), *each)
         ]
-        return Answer(self.model, told[0], tuple(told[1:]), refused, dict(misfits))
+        return Answer(
+            self.model, told[0], tuple(told[1:]), refused, dict(misfits), quality
+        )
 
     def _ask(
         self,
@@ -157,12 +165,25 @@ class Predictor:
                     if reason:
                         _add(misfits, names[row // rows_per_scan(way)], reason)
 
-    def _prepared(self, path: Path) -> dict[object, np.ndarray]:
-        """Return the scan in every way that a member wants it."""
-        return {
-            way: way.read(path)
-            for way in {_stored(one.preprocessing) for one in self.model.members}
-        }
+    def _prepared(
+        self, path: Path
+    ) -> tuple[dict[object, np.ndarray], list[str] | None]:
+        """Return the scan in every way that a member wants it, and what is amiss.
+
+        Raises:
+            ScanError: if it cannot be read, or quality control refuses the volume.
+        """
+        images: dict[object, np.ndarray] = {}
+        warnings: list[str] | None = None
+        for way in {_stored(one.preprocessing) for one in self.model.members}:
+            if isinstance(way, SlicePreprocessing):
+                images[way] = way.read(path)
+                continue
+            found = judged(path, way.prepared)
+            images[way] = way(found.volume)
+            reasons = [reason.text for reason in found.quality.reasons]
+            warnings = [*found.volume.notes, *reasons]
+        return images, warnings
 
 
 def _add(misfits: dict[str, list[str]], name: str, reason: str) -> None:

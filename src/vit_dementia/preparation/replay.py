@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vit_dementia.data.volumes import Volume, read_volume
 from vit_dementia.errors import DataError, ScanError
-from vit_dementia.preparation.record import faults_against, recorded
+from vit_dementia.preparation.record import faults_against, quality_in, recorded
+from vit_dementia.quality.found import look_at_found
+from vit_dementia.quality.verdict import Quality
 
 Facts = str
 """``Pipeline.facts`` as JSON with its keys sorted: it can be compared and hashed."""
@@ -45,49 +49,83 @@ def common_facts(files: Sequence[Path]) -> Facts | None:
     return next(iter(ways), None)
 
 
-def read_prepared(path: Path, needed: Facts | None) -> Volume:
-    """Return a volume as a model needs it; one that nobody prepared is prepared now.
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A volume as a model reads it, and whether it is usable."""
+
+    volume: Volume
+    quality: Quality
+
+
+def read_prepared(path: Path, facts: Facts | None) -> Volume:
+    """Return a volume as a model reads it.
 
     Args:
-        path: a prepared volume, or a scan as it was found.
-        needed: how the model's training volumes were prepared.
+        path: the volume.
+        facts: of the model's training volumes; None if those were not prepared.
 
     Raises:
-        ScanError: if it was prepared in another way, cannot be prepared in the same
-            way here, or is refused by quality control.
+        ScanError: if it cannot be read, was prepared in another way, or is refused by
+            quality control while it is prepared.
+        ConfigError: if software that the pipeline needs is not installed.
     """
-    found = facts_of(path)
-    if found == needed:
+    if facts_of(path) == facts:
         return read_volume(path)
-    if needed is None:
-        raise ScanError(
-            f"{path}: was prepared, and the model was trained on volumes that were "
-            "not; give it the volume as it was found"
-        )
-    if found is not None:
-        fault = faults_against(json.loads(needed), json.loads(found))
-        raise ScanError(f"{path}: {fault}")
-    return _prepared_now(path, needed)
+    return judged(path, facts).volume
 
 
-def _prepared_now(path: Path, needed: Facts) -> Volume:
-    """Prepare a scan as the training volumes were.
+def judged(path: Path, facts: Facts | None) -> Judged:
+    """Return a volume as a model reads it, with the verdict of quality control.
+
+    Of a prepared volume that is the verdict in its sidecar; of one that the model reads
+    as it was found, that on what was found.
+
+    Args:
+        path: the volume.
+        facts: of the model's training volumes; None if those were not prepared.
 
     Raises:
-        ScanError: if the template or the software is another, or quality control says
-            no.
+        ScanError: if it cannot be read, was prepared in another way, or is refused by
+            quality control.
+        ConfigError: if software that the pipeline needs is not installed.
     """
-    from vit_dementia.preparation import checked
+    own = None if path.is_dir() else recorded(path)
+    found = None if own is None else json.dumps(own["Facts"], sort_keys=True)
+    if facts is None and found is not None:
+        raise ScanError(
+            f"{path}: is prepared, and the model was trained on volumes that were not; "
+            "needs the scan as it was found"
+        )
+    if facts is not None and found not in (None, facts):
+        fault = faults_against(json.loads(facts), json.loads(found or "null"))
+        raise ScanError(f"{path}: {fault}")
+    volume = read_volume(path)
+    if own is not None:
+        quality = quality_in(own)
+    elif facts is None:
+        quality = look_at_found(volume.voxels, volume.spacing_mm)
+    else:
+        return _prepared_here(path, volume, json.loads(facts))
+    _refuse(path, quality)
+    return Judged(volume, quality)
+
+
+def _prepared_here(path: Path, volume: Volume, needed: dict[str, Any]) -> Judged:
+    from vit_dementia.preparation.checked import prepare_checked
     from vit_dementia.preparation.pipeline import Pipeline
 
-    told = json.loads(needed)
-    names = ("pipeline", "spacing_mm", "skull_strip", "intensity", "seed")
-    pipeline = Pipeline(**{name: told[name] for name in names})
+    settings = ("pipeline", "spacing_mm", "skull_strip", "intensity", "seed")
+    pipeline = Pipeline(**{name: needed[name] for name in settings})
     pipeline.require()
-    if fault := faults_against(told, pipeline.facts()):
-        raise ScanError(f"{path}: would be {fault}")
-    made = checked.prepare_checked(read_volume(path), pipeline)
-    if made.prepared is None or made.quality.verdict == "fail":
-        reasons = "; ".join(reason.text for reason in made.quality.reasons)
+    if fault := faults_against(needed, pipeline.facts()):  # other template or software
+        raise ScanError(f"{path}: here it would be {fault}")
+    checked = prepare_checked(volume, pipeline)
+    _refuse(path, checked.quality)
+    assert checked.prepared is not None  # or it would have failed
+    return Judged(replace(checked.prepared.volume, notes=volume.notes), checked.quality)
+
+
+def _refuse(path: Path, quality: Quality) -> None:
+    if quality.verdict == "fail":
+        reasons = "; ".join(reason.text for reason in quality.reasons)
         raise ScanError(f"{path}: refused by quality control: {reasons}")
-    return made.prepared.volume

@@ -10,8 +10,14 @@ import pytest
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.errors import DataError, ScanError
 from vit_dementia.preparation import checked
-from vit_dementia.preparation.pipeline import Pipeline
-from vit_dementia.preparation.replay import common_facts, facts_of, read_prepared
+from vit_dementia.preparation.checked import Checked
+from vit_dementia.preparation.pipeline import Pipeline, Prepared
+from vit_dementia.preparation.replay import (
+    common_facts,
+    facts_of,
+    judged,
+    read_prepared,
+)
 from vit_dementia.quality.verdict import Quality, Reason
 
 NONE = Pipeline(pipeline="none").facts()
@@ -22,13 +28,15 @@ FAST = NONE | {"pipeline": "fast"}
 def scan(tmp_path):
     """Return a function that writes a volume, with a sidecar if facts are given."""
 
-    def write(name: str, facts=None):
+    def write(name: str, facts=None, **quality):
         path = tmp_path / f"{name}.nii.gz"
         voxels = np.zeros((9, 9, 9), np.float32)
         voxels[2:7, 2:7, 2:7] = 1 + len(name)
         write_volume(path, Volume(voxels, np.eye(4)))
         if facts is not None:
-            sidecar = {"Preparation": {"Format": 1, "Facts": facts}}
+            good = {"reasons": [], "codes": [], "verdicts": [], "measures": {}}
+            own = {"Format": 1, "Facts": facts, "Quality": good | quality}
+            sidecar = {"Preparation": own}
             (tmp_path / f"{name}.json").write_text(json.dumps(sidecar))
         return path
 
@@ -73,8 +81,8 @@ def test_a_scan_that_was_not_prepared_is_prepared_by_the_same_code(
     def prepare_checked(volume, pipeline):
         asked.append(pipeline)
         brighter = Volume(volume.voxels * 2, volume.affine)
-        made = type("Prepared", (), {"volume": brighter})()
-        return type("Checked", (), {"prepared": made, "quality": Quality()})()
+        made = Prepared(volume=brighter, laid=brighter, scan_of_template=None, steps=())
+        return Checked(prepared=made, quality=Quality())
 
     monkeypatch.setattr(checked, "prepare_checked", prepare_checked)
     found = read_prepared(scan("raw"), as_text(NONE | {"spacing_mm": 2.0}))
@@ -88,8 +96,7 @@ def test_a_scan_that_quality_control_refuses_is_refused_with_its_reasons(
     reason = Reason(code="contrast", verdict="fail", text="not T1-weighted")
 
     def prepare_checked(_volume, _pipeline):
-        quality = Quality(reasons=(reason,))
-        return type("Checked", (), {"prepared": None, "quality": quality})()
+        return Checked(prepared=None, quality=Quality(reasons=(reason,)))
 
     monkeypatch.setattr(checked, "prepare_checked", prepare_checked)
     with pytest.raises(ScanError, match="quality control: not T1-weighted"):
@@ -99,3 +106,18 @@ def test_a_scan_that_quality_control_refuses_is_refused_with_its_reasons(
 def test_a_template_or_software_that_is_not_here_is_named(scan) -> None:
     with pytest.raises(ScanError, match="template"):
         read_prepared(scan("raw"), as_text(NONE | {"template": "another"}))
+
+
+def test_the_verdict_beside_a_prepared_volume_counts(scan) -> None:
+    told = {"reasons": ["blurred"], "codes": ["blur"], "verdicts": ["warn"]}
+    warned = judged(scan("warned", FAST, **told), as_text(FAST))
+    assert [reason.text for reason in warned.quality.reasons] == ["blurred"]
+    failed = scan("failed", FAST, **told | {"verdicts": ["fail"]})
+    with pytest.raises(ScanError, match="quality control: blurred"):
+        judged(failed, as_text(FAST))
+    assert read_prepared(failed, as_text(FAST)).voxels.any()  # training decides itself
+
+
+def test_a_volume_that_is_read_as_found_is_judged_as_found(scan) -> None:
+    with pytest.raises(ScanError, match="quality control"):
+        judged(scan("raw"), None)  # a cube of one gray in 9 voxels
