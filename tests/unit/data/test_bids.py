@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -310,3 +312,46 @@ def test_a_table_of_paths_may_name_volumes(scan, table, tmp_path) -> None:
     table("scans.tsv", "path label participant_id", "a.nii.gz CN p1", "b.nii.gz AD p2")
     cohort = Cohort.from_path(tmp_path / "data/scans.tsv")
     assert column(cohort, "participant_id") == ["p1", "p2"]
+
+
+def test_the_real_oasis_1_data_set_is_counted_right(shared_data, tmp_path) -> None:
+    archive = shared_data / "oasis1_bids" / "oasis1_bids_dev.tar"
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            file = tmp_path / member.name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if file.name.endswith(".tsv"):
+                file.write_bytes(packed.extractfile(member).read())
+            elif member.isfile():
+                file.touch()  # nothing is decoded
+    root = tmp_path / "oasis1_bids"
+    everyone = Cohort.from_path(root, keep_unlabelled=True)
+    assert len(everyone) == 339
+    assert everyone.table["participant_id"].nunique() == 323
+    assert "OAS1_0254" in set(everyone.table["participant_id"])
+    people = everyone.table.drop_duplicates("participant_id")
+    assert people["label"].value_counts().to_dict() == {
+        "n/a": 144, "CN": 104, "very mild": 53, "mild": 21, "moderate": 1,
+    }  # fmt: skip
+    rated = Cohort.from_path(root, label_column="cdr", visits="baseline")
+    assert rated.classes == ("0", "0.5", "1", "2")
+    assert rated.ordered
+    assert len(rated) == 179
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("oasis_cross-sectional.csv", {"0": 135, "0.5": 70, "1": 28, "2": 2}),
+        ("oasis_longitudinal.csv", {"0": 206, "0.5": 123, "1": 41, "2": 3}),
+    ],
+)
+def test_the_real_oasis_tables_label_sessions_by_their_names(
+    shared_data, tmp_path, name, told
+) -> None:
+    table = shared_data / "oasis_tables" / name
+    for line in table.read_text().splitlines()[1:]:
+        session = next(cell for cell in reversed(line.split(",")[:2]) if "_MR" in cell)
+        (tmp_path / f"{session}_mpr-1_anon.nii.gz").touch()
+    cohort = Cohort.from_path(tmp_path, participants=table)
+    assert cohort.table["label"].value_counts().to_dict() == told
