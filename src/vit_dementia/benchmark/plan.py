@@ -31,7 +31,12 @@ from vit_dementia.inference.forward import BATCH_SIZE, logits_of
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.fitting import preprocessing_for
 from vit_dementia.preparation.foreground import find_foreground
-from vit_dementia.preparation.spec import Preprocessing
+from vit_dementia.preparation.spec import (
+    Preprocessing,
+    rows_of,
+    rows_per_scan,
+    stored_shape,
+)
 from vit_dementia.training.material import make_split
 from vit_dementia.training.start import begin_model, patch_size_of
 
@@ -133,7 +138,7 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
     preprocessing = preprocessing_for(
         cohort, config.data, patch_size=patch_size_of(config)
     )
-    size = preprocessing.size
+    size, per_scan = preprocessing.size, rows_per_scan(preprocessing)
     model = begin_model(config, classes=cohort.classes, image_size=size)
     few, read_rate = _read_few(cohort.files(), preprocessing)
     if config.data.tokens == "foreground" and len(few):
@@ -159,8 +164,8 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
     return Plan(
         where=described(fabric),
         num_files=len(cohort),
-        num_train=_num_shown(cohort, role == "train", config),
-        num_val=int(np.count_nonzero(role == "val")),
+        num_train=_num_shown(cohort, role == "train", config, per_scan=per_scan),
+        num_val=per_scan * int(np.count_nonzero(role == "val")),
         epochs=config.train.epochs,
         folds=folds,
         num_parameters=training.num_parameters,
@@ -173,13 +178,18 @@ def plan(cohort: Cohort, config: RunConfig, *, folds: int, seconds: float) -> Pl
 
 
 def _num_shown(
-    cohort: Cohort, trains: np.ndarray[Any, np.dtype[np.bool_]], config: RunConfig
+    cohort: Cohort,
+    trains: np.ndarray[Any, np.dtype[np.bool_]],
+    config: RunConfig,
+    *,
+    per_scan: int,
 ) -> int:
     """Return how many slices an epoch shows: some or all of each participant."""
     unit = "participant" if cohort.participants_known else "image"
     names = np.array(cohort.unit_ids(unit))[trains]
-    most = config.data.slices_per_participant or len(names)
-    return sum(min(number, most) for number in Counter(names.tolist()).values())
+    most = config.data.slices_per_participant or per_scan * len(names)
+    counts = Counter(names.tolist()).values()
+    return sum(min(per_scan * number, most) for number in counts)
 
 
 def _on_meta(model: VisionTransformer) -> VisionTransformer:
@@ -209,5 +219,6 @@ def _read_few(
         except ScanError:
             continue
     rate = len(chosen) / (time.perf_counter() - start)
-    shape = (len(scans), preprocessing.channels, *preprocessing.size)
-    return np.array(scans, dtype=np.uint8).reshape(shape), rate
+    shape = (len(scans), *stored_shape(preprocessing))
+    stored = np.array(scans, dtype=np.uint8).reshape(shape)
+    return rows_of(preprocessing, stored), rate
