@@ -75,14 +75,19 @@ def prepare_cohort(
         watch: told of the progress.
 
     Raises:
-        ConfigError: if software is missing, or ``out`` holds the scans themselves.
+        ConfigError: if software is missing, or ``out`` lies among the scans.
         DataError: if there is no scan.
     """
     if not len(cohort):
         raise DataError(f"{cohort.root}: found no scan; needs volumes")
-    if out.resolve() == cohort.root.resolve():
-        raise ConfigError(f"{out}: holds the scans themselves; name another folder")
+    if _is_among(out.resolve(), cohort.root.resolve()):
+        raise ConfigError(
+            f"{out}: lies among the scans, and would be read with them; name another "
+            f"folder, or {cohort.root / 'derivatives' / 'prepared'}"
+        )
     pipeline.require()
+    if pipeline.template is not None:  # workers may stand in another folder
+        pipeline = replace(pipeline, template=pipeline.template.absolute())
     table = cohort.table
     people = zip(table["participant_id"], table["session_id"], strict=True)
     names = names_for(people, pipeline)
@@ -112,6 +117,19 @@ def prepare_cohort(
         names=tuple(str(name) for name in names),
         results=tuple(_in_company(whole)),
     )
+
+
+def _is_among(out: Path, root: Path) -> bool:
+    """Say whether what is written would be read as scans the next time.
+
+    >>> [_is_among(Path(out), Path("/a")) for out in ("/a", "/a/b", "/c")]
+    [True, True, False]
+    >>> _is_among(Path("/a/derivatives/b"), Path("/a"))
+    False
+    """
+    if not out.is_relative_to(root):
+        return False
+    return "derivatives" not in out.relative_to(root).parts
 
 
 def _in_company(results: Sequence[Result]) -> list[Result]:

@@ -86,6 +86,7 @@ def prepare_scan(task: Task) -> Result:
         return _kept(task, content) or _made(task, content, start)
     except ScanError as error:
         cause = str(error).removeprefix(f"{task.source}: ")
+        cause = cause.replace(str(task.source), task.source.name)  # no whole path
         seconds = time.monotonic() - start
         return Result(outcome="failed", cause=cause, content=content, seconds=seconds)
 
