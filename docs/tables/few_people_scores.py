@@ -29,7 +29,11 @@ from few_people import (
     told_by,
 )
 
+from vit_dementia.evaluation.comparisons import paired_interval
+from vit_dementia.evaluation.entries import entry_of
+from vit_dementia.evaluation.measures import MEASURES
 from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.evaluation.rows import Rows
 from vit_dementia.evaluation.scores import score
 from vit_dementia.files import write_json, write_text
 from vit_dementia.training.run_folder import RunFolder
@@ -125,23 +129,30 @@ def scores_of(
     told: Predictions, floor: Predictions, fold_of: dict[str, int], *, is_floor: bool
 ) -> dict[str, Any]:
     """Return AUROC within folds, its difference to the floor, and AUROC across."""
-    metrics = score(
-        told,
-        fold_of=fold_of,
-        floors={} if is_floor else {"linear": floor},
-        seed=PROTOCOL["seed"],
-    )
-    section = metrics["by_participant"]
-    found: dict[str, Any] = {
-        "n_participants": section["n_participants"],
-        "n_images": section["n_images"],
-        **numbers("auroc", section["scores"]["auroc"]),
-        **numbers("across_folds", section["auroc_pooled_over_folds"]),
-        **numbers("balanced_accuracy", section["scores"]["balanced_accuracy"]),
+    measure, seed = MEASURES["auroc"], PROTOCOL["seed"]
+    ours, theirs = rows_of(told, fold_of), rows_of(floor, fold_of)
+    across = rows_of(told, None)
+    above: dict[str, Any] = {}
+    if not is_floor:
+        interval = paired_interval(measure, ours, theirs, seed=seed)
+        above = {
+            "value": measure.value(ours) - measure.value(theirs),
+            "low": interval.low,
+            "high": interval.high,
+        }
+    return {
+        "n_participants": len(ours.label),
+        "n_images": len(told.table),
+        **numbers("auroc", dict(entry_of(measure, ours, seed=seed))),
+        **numbers("across_folds", dict(entry_of(measure, across, seed=seed))),
+        **numbers("above_floor", above),
     }
-    if is_floor:
-        return found | numbers("above_floor", {})
-    return found | numbers("above_floor", metrics["above_floor"]["auroc"]["difference"])
+
+
+def rows_of(told: Predictions, fold_of: dict[str, int] | None) -> Rows:
+    """Return one row a participant, in order of id."""
+    people = told.by_participant().labeled()
+    return Rows.of(people, positive=told.classes[1:], fold_of=fold_of)
 
 
 def write_page(
