@@ -41,6 +41,7 @@ from vit_dementia.workflows.convert import convert
 
 FORMAT_VERSION = 1
 NATIVE = "native"
+AT_ONCE = 32  # scans in memory as tokens
 NUM_CHECKED = 8  # scans: one batch
 # Of logits, computed in float32 by other kernels; those of a trained network are a few.
 LARGEST_DIFFERENCE = 1e-3
@@ -192,7 +193,8 @@ def logits_of(network: VisionTransformer, scans: np.ndarray) -> np.ndarray:
     channels = network.architecture.channels
     inputs = torch.from_numpy(scans).expand(-1, channels, *scans.shape[2:])
     with torch.inference_mode():
-        return network.eval()(inputs).numpy()
+        parts = [network.eval()(part) for part in inputs.split(AT_ONCE)]
+    return torch.cat(parts).numpy()
 
 
 @contextmanager

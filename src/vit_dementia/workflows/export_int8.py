@@ -29,9 +29,12 @@ from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
 from vit_dementia.preparation.spec import rows_of, rows_per_scan
 from vit_dementia.training.run_folder import RunFolder
-from vit_dementia.workflows.export import FORMAT_VERSION, logits_of, put_in_place
-
-_AT_ONCE = 32
+from vit_dementia.workflows.export import (
+    AT_ONCE,
+    FORMAT_VERSION,
+    logits_of,
+    put_in_place,
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,8 @@ def export_int8(source: Path, out: Path) -> Rounded:
             answer = open_onnx(aside)
         except ImportError as error:
             raise not_installed("onnx", error) from error
-        starts = range(0, len(chosen.scans), _AT_ONCE)
-        after = np.concatenate([answer(chosen.scans[s : s + _AT_ONCE]) for s in starts])
+        starts = range(0, len(chosen.scans), AT_ONCE)
+        after = np.concatenate([answer(chosen.scans[s : s + AT_ONCE]) for s in starts])
         done = Rounded(
             path=out,
             num_calibration=len(shown.scans),
