@@ -45,6 +45,7 @@ def _model(name: str) -> SavedModel:
     )
 
 
+@pytest.mark.slow  # the usual network is tried by default, in tests/integration
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_keeps_its_answers(form, name, tmp_path) -> None:
