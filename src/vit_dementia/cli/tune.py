@@ -12,14 +12,14 @@ from vit_dementia.cli.options import CohortOptions, new_folder, read_cohort, tel
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
+from vit_dementia.workflows.tune_limits import Limits
 
 
 def tune(
     data: Path | None = None,
     /,
     *,
-    trials: int = 20,
-    minutes: float | None = None,
+    limits: Annotated[Limits, Parameter(name="*")] = Limits(),
     space: Path | None = None,
     config: Annotated[RunConfig, Parameter(name="*")] = RunConfig(),
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
@@ -36,8 +36,6 @@ def tune(
 
     Args:
         data: folders of images per class, or a table of them.
-        trials: trainings of the whole search, those before a stop included.
-        minutes: how long to search in this sitting [default: until all are done].
         space: TOML file of what may be chosen [default: see the how-to].
         recipe: name or TOML file of settings that lie between defaults and flags.
         split: split file, read and verified [default: the data's own, or a new one].
@@ -53,7 +51,7 @@ def tune(
     if data is None and resume is None:
         raise ConfigError("tune: found no DATA; needs a folder or table of scans")
     scans = None if data is None else read_cohort(data, cohort)
-    limits, watch = workflow.Limits(trials, minutes), watch_for_people()
+    watch = watch_for_people()
     if resume is not None:
         found = workflow.resume_tuning(
             resume, limits=limits, cohort=scans, cache=cache, watch=watch

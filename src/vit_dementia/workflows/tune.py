@@ -27,6 +27,7 @@ from vit_dementia.training import run as training
 from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.guard import guarded
+from vit_dementia.workflows.tune_limits import Limits
 from vit_dementia.workflows.tune_result import Found, Trial, kept_of
 from vit_dementia.workflows.tune_space import (
     DEFAULT_SPACE,
@@ -45,29 +46,6 @@ if TYPE_CHECKING:
 
 SPACE = "space.toml"
 STUDY = "study.db"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a search ends.
-
-    Attributes:
-        trials: of the whole search, those before a stop included.
-        minutes: of this sitting; None: no limit.
-    """
-
-    trials: int = 20
-    minutes: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a search that could not begin."""
-        faults = []
-        if self.trials < 1:
-            faults.append(f"trials: found {self.trials}; needs 1 or more")
-        if self.minutes is not None and not self.minutes > 0:
-            faults.append(f"minutes: found {self.minutes}; needs more than 0")
-        if faults:
-            raise ConfigError(*faults)
 
 
 def tune(
