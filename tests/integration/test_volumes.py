@@ -188,3 +188,11 @@ def test_a_split_is_written_for_volumes(bids, command, tmp_path) -> None:
     folds = json.loads((tmp_path / "split.json").read_text())["folds"]
     everyone = [who for part in folds[0].values() for who in part]
     assert len(everyone) == len(set(everyone)) == 14
+
+
+def test_a_plan_counts_the_slices_of_volumes(bids, command) -> None:
+    told = command(
+        "bench", "--plan", bids, *TINY, *SLICED[:2], "--data.val=0", "--data.test=0.5",
+        "--folds=1", "--seconds=0.1", "--json",
+    )  # fmt: skip
+    assert json.loads(told.stdout)["num_train"] % 3 == 0
