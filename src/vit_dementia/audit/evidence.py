@@ -59,11 +59,11 @@ class Calibration:
 
     def excess(self, likeness: Float32[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Return by how many spreads pairs are more alike than strangers."""
-        return (_fisher(likeness) - self.strangers) / self.spread
+        return (fisher(likeness) - self.strangers) / self.spread
 
-    def evidence(self, likeness: Float32[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    def evidence(self, excess: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
         """Return what speaks for one person (positive) or two (negative)."""
-        beyond = self.excess(likeness) - self.threshold
+        beyond = excess - self.threshold
         against = np.maximum(beyond / self.threshold, -1) * _AGAINST
         return np.where(beyond < 0, against, np.minimum(beyond / _SOFT, _FOR))
 
@@ -88,9 +88,9 @@ def calibrate(
         pairs: candidates, each pair once.
         likeness: of each pair, in [-1, 1].
     """
-    height = _fisher(likeness)
+    height = fisher(likeness)
     first = _calibrated(count, pairs, height, np.ones(len(pairs), dtype=bool))
-    groups = contract(count, pairs, first.evidence(likeness))
+    groups = contract(count, pairs, first.evidence(first.excess(likeness)))
     apart = groups[pairs[:, 0]] != groups[pairs[:, 1]]
     return _calibrated(count, pairs, height, apart) if apart.any() else first
 
@@ -103,12 +103,12 @@ def _calibrated(
 ) -> Calibration:
     """Learn what likenesses mean, if pairs that are apart show strangers."""
     second, rest = _second_and_rest(count, pairs, height, apart)
-    middle, spread = _robust(rest)
+    middle, spread = robust(rest)
     spread = max(spread, _TINY)
     beyond = (second - middle) / spread
     next_slices = beyond > _APART
     if next_slices.mean() >= _MANY:
-        neighbors, neighbors_spread = _robust(second[next_slices])
+        neighbors, neighbors_spread = robust(second[next_slices])
         # There strangers are taken for one person as often as next slices for two.
         threshold = max(_LEAST, (neighbors - middle) / (spread + neighbors_spread))
     else:
@@ -147,11 +147,20 @@ def _second_and_rest(
     return second, ordered[worse if worse.any() else strange]
 
 
-def _robust(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Return the median, and the median distance from it as a standard deviation."""
+def robust(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return the median, and the median distance from it as a standard deviation.
+
+    >>> robust(np.array([1.0, 2.0, 3.0]))
+    (2.0, 1.4826)
+    """
     middle = float(np.median(values))
     return middle, float(1.4826 * np.median(np.abs(values - middle)))
 
 
-def _fisher(likeness: Float32[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+def fisher(likeness: Float32[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
+    """Return Fisher's z of correlations; perfect ones are kept finite.
+
+    >>> fisher(np.float32([0.0, 1.0])).round(2).tolist()
+    [0.0, 4.95]
+    """
     return np.arctanh(np.clip(likeness.astype(np.float64), -0.9999, 0.9999))

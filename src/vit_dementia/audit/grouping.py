@@ -27,9 +27,11 @@ from vit_dementia.audit.verification import Verification, verify
 
 __all__ = ["Grouping", "Likenesses", "Verification", "group", "look_alikes", "verify"]
 
-_DOUBT = 0.5  # confidence where lines contradict each other
+_DOUBT = 0.5  # part of the confidence that is left where there is doubt
+_NEAR = 1.0  # spreads from the threshold within which a pair of volumes is in doubt
 _MOST_ERROR = 0.1  # above this an estimate is too low, and no answer
 METHOD = "image content: chains of look-alike slices"
+REPEATED = "image content: three planes of each volume"
 CROSSING = "image content: planes that meet in a line"
 
 
@@ -68,6 +70,8 @@ def group(pictures: Pictures, *, alike: Likenesses | None = None) -> Grouping:
     num = len(pictures)
     evidence = alike.same_person
     groups = contract(num, alike.pairs, evidence)
+    if alike.levels is not None:
+        return _repeated(groups, alike)
     quality = reliability(groups, alike)
     refusal = _why_not(alike, quality)
     return Grouping(
@@ -76,6 +80,33 @@ def group(pictures: Pictures, *, alike: Likenesses | None = None) -> Grouping:
         confidence=np.zeros(num) if refusal else quality.confidence,
         estimated_error=None if refusal else quality.estimated_error,
         method=refusal or METHOD,
+        certain=not refusal,
+    )
+
+
+def _repeated(groups: Int[np.ndarray, " n"], alike: Likenesses) -> Grouping:
+    """Tell which volumes are of one head, where some are.
+
+    The error is the share of repeats in doubt, by the rule of succession.
+    """
+    excess, threshold = alike.excess, alike.calibration.threshold
+    num = int((excess > threshold).sum())
+    near = np.abs(excess - threshold) < _NEAR
+    error = (int(near.sum()) / 2 + 1) / (num + 2)
+    refusal = ""
+    if error > _MOST_ERROR:
+        refusal = (
+            f"cannot tell: {num} pairs of volumes look like one head, too few to know "
+            "what repeats look like here"
+        )
+    confidence = np.full(len(groups), 1 - error)
+    confidence[np.unique(alike.pairs[near])] *= _DOUBT
+    return Grouping(
+        participant=_names(groups),
+        slice_order=np.full(len(groups), -1, dtype=np.int64),
+        confidence=np.zeros(len(groups)) if refusal else confidence,
+        estimated_error=None if refusal else error,
+        method=refusal or REPEATED,
         certain=not refusal,
     )
 

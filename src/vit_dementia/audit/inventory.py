@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from vit_dementia.audit.pictures import Pictures, Problem
+from vit_dementia.data.assembly import is_volume
 from vit_dementia.data.classes import UNKNOWN
 
 _SUFFIXES = {
@@ -177,7 +178,8 @@ def _suspicious(pictures: Pictures, sizes: pd.Series) -> Iterator[Problem]:
     for row in np.flatnonzero(~blank & (facts["head_area"] < _LEAST_HEAD).to_numpy()):
         yield Problem(paths[row], "no head", "nothing of the size of a head is on it")
     for row, kind in enumerate(facts["format"]):
-        if PurePosixPath(paths[row]).suffix.lower() not in _SUFFIXES[kind]:
+        name = PurePosixPath(paths[row]).name
+        if not is_volume(name) and not name.lower().endswith(_SUFFIXES[kind]):
             yield Problem(
                 paths[row], "other format", f"is a {kind} file by its content"
             )

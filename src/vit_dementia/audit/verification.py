@@ -77,9 +77,9 @@ def _twins(
     ids = np.sort(codes[alike.pairs], axis=1)
     excess, threshold = alike.excess, alike.calibration.threshold
     # Without next slices nothing tells what one person looks like, and few strangers
-    # tell their own spread badly: there only copies speak.
+    # tell their own spread badly: there only copies speak, or whole volumes.
     least = threshold + _BEYOND
-    if not alike.calibration.sees_neighbors:
+    if not alike.tells_people:
         least = alike.calibration.copy
     strong = np.flatnonzero((ids[:, 0] != ids[:, 1]) & (excess > threshold))
     rows_of: dict[tuple[int, int], list[int]] = {}
@@ -100,7 +100,7 @@ def _mixed(
     codes: Int[np.ndarray, " n"], alike: Likenesses
 ) -> Iterator[tuple[int, str]]:
     """Yield ids whose scans fall apart, where nearly all others hang together."""
-    if not alike.calibration.sees_neighbors:
+    if not alike.tells_people:
         return
     pairs, excess = _within(codes, alike)
     # What lies between two of somebody's scans may stand under another id.
@@ -170,4 +170,4 @@ def _within(
             found.append(np.stack([rows[one], rows[other]], axis=1))
     pairs = np.concatenate(found)
     likeness = alike.prints.likeness(pairs[:, 0], pairs[:, 1])
-    return pairs, alike.calibration.excess(likeness)
+    return pairs, alike.excess_of(pairs, likeness)

@@ -38,7 +38,7 @@ def test_slices_of_one_head_are_no_strangers_however_few_people_there_are(
 def test_evidence_is_for_next_slices_and_against_strangers() -> None:
     count, pairs, likeness, same = chains(4, 16)
     found = calibrate(count, pairs, likeness)
-    evidence = found.evidence(likeness)
+    evidence = found.evidence(found.excess(likeness))
     assert (evidence[~same] < 0).all()
     assert (evidence[likeness > np.tanh(1.3)] > 0).all()
 
@@ -48,4 +48,4 @@ def test_without_next_slices_only_copies_would_count() -> None:
     assert not same.any()
     found = calibrate(count, pairs, likeness)
     assert not found.sees_neighbors
-    assert (found.evidence(likeness) < 0).all()
+    assert (found.evidence(found.excess(likeness)) < 0).all()
