@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
@@ -88,6 +88,21 @@ def fingerprint(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with its own fingerprint, for ``is_intact`` to find changes.
+
+    >>> is_intact(sealed({"a": 1})), is_intact(sealed({"a": 1}) | {"a": 2})
+    (True, False)
+    """
+    return {**value, "hash": fingerprint(value)}
+
+
+def is_intact(told: Mapping[str, Any]) -> bool:
+    """Say whether a JSON object has the fingerprint it was sealed with, if it was."""
+    rest = {name: value for name, value in told.items() if name != "hash"}
+    return "hash" not in told or told["hash"] == fingerprint(rest)
 
 
 def free_run_path(verb: str) -> Path:

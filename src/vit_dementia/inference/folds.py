@@ -16,7 +16,7 @@ from jaxtyping import Float
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.evaluation.crossed import Crossed
-from vit_dementia.files import read_json, write_json
+from vit_dementia.files import is_intact, read_json, sealed, write_json
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
 
 CROSSED = "crossed.json"
@@ -76,7 +76,13 @@ def read_models(path: Path) -> SavedModel | SavedFolds:
             f"go on with it (vit-dementia cross-validate --resume {path}), or name a "
             f"fold, such as {path / 'folds' / '0'}"
         )
-    crossed = Crossed.from_dict(read_json(where, CheckpointError), where=str(where))
+    told = read_json(where, CheckpointError)
+    crossed = Crossed.from_dict(told, where=str(where))
+    if not is_intact(told):
+        raise CheckpointError(
+            f"{where}: does not fit the hash in it; the file was changed or damaged; "
+            f"make it anew: vit-dementia cross-validate --resume {path}"
+        )
     members = tuple(
         read_model_folder(path / "folds" / str(fold.fold)) for fold in crossed.folds
     )
@@ -99,4 +105,4 @@ def read_models(path: Path) -> SavedModel | SavedFolds:
 
 def write_crossed(path: Path, crossed: Crossed) -> None:
     """Write how the models of a cross-validation answer together into its folder."""
-    write_json(path / CROSSED, crossed.to_dict())
+    write_json(path / CROSSED, sealed(crossed.to_dict()))

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.calibrated import Calibration
-from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.files import is_intact, read_json, sealed, write_json, write_text
 from vit_dementia.models.lora import merged_state
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import native
@@ -92,7 +92,7 @@ def write_model_folder(
             std=(preprocessing.std,) * preprocessing.channels,
             training={"ordered": ordered, **facts},
         )
-        write_json(aside / PREPROCESSING, preprocessing.to_dict())
+        write_json(aside / PREPROCESSING, sealed(preprocessing.to_dict()))
         write_text(aside / "README.md", _card(network, classes, facts))
         if folder.exists():
             shutil.rmtree(folder)
@@ -110,7 +110,6 @@ def read_model_folder(path: Path) -> SavedModel:
     folder = find_model_folder(path)
     weights = native.read(folder)
     config = read_json(folder / native.CONFIG, CheckpointError)
-    settings = read_json(folder / PREPROCESSING, CheckpointError)
     assert weights.classes is not None  # native.read needs a name for each output
     if not weights.classes:
         raise CheckpointError(
@@ -123,7 +122,7 @@ def read_model_folder(path: Path) -> SavedModel:
         network=weights.build().eval(),
         classes=weights.classes,
         ordered=bool(training.pop("ordered", False)),
-        preprocessing=preprocessing_from(settings),
+        preprocessing=read_preprocessing(folder),
         facts=training,
         calibration=calibration,
         sha256=config["sha256"],
@@ -131,26 +130,35 @@ def read_model_folder(path: Path) -> SavedModel:
     )
 
 
+def read_preprocessing(folder: Path) -> Preprocessing:
+    """Read how a model folder prepares scans.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another format.
+    """
+    return preprocessing_from(_read_sealed(folder / PREPROCESSING))
+
+
 def write_calibration(path: Path, calibration: Calibration) -> None:
     """Write ``calibration.json`` into a model folder, or the one of a run."""
     folder = find_model_folder(path)
     config = read_json(folder / native.CONFIG, CheckpointError)
-    write_json(folder / CALIBRATION, calibration.to_dict(model=config["sha256"]))
+    content = calibration.to_dict(model=config["sha256"])
+    write_json(folder / CALIBRATION, sealed(content))
 
 
 def write_likeness(path: Path, likeness: Likeness) -> None:
     """Write ``likeness.json`` into a model folder, or the one of a run."""
     folder = find_model_folder(path)
     config = read_json(folder / native.CONFIG, CheckpointError)
-    write_json(folder / LIKENESS, likeness.to_dict(model=config["sha256"]))
+    write_json(folder / LIKENESS, sealed(likeness.to_dict(model=config["sha256"])))
 
 
 def _read_likeness(folder: Path, sha256: str) -> Likeness | None:
     path = folder / LIKENESS
     if not path.is_file():
         return None
-    told = read_json(path, CheckpointError)
-    return Likeness.from_dict(told, model=sha256, where=str(path))
+    return Likeness.from_dict(_read_sealed(path), model=sha256, where=str(path))
 
 
 def is_calibrated(path: Path) -> bool:
@@ -174,7 +182,25 @@ def _read_calibration(folder: Path, classes: Sequence[str], sha256: str) -> Cali
             f"{path}: belongs to other weights than {native.WEIGHTS} beside it; remove "
             "it to predict without a calibration"
         )
+    _read_sealed(path)
     return calibration
+
+
+def _read_sealed(path: Path) -> Any:
+    """Return a JSON file of the folder without the hash in it, which must fit.
+
+    Raises:
+        CheckpointError: if the file is missing, no JSON, or was changed.
+    """
+    told = read_json(path, CheckpointError)
+    if not isinstance(told, dict):
+        raise CheckpointError(f"{path}: found no JSON object; needs one")
+    if not is_intact(told):
+        raise CheckpointError(
+            f"{path}: does not fit the hash in it; the file was changed or damaged; "
+            "copy the whole folder again"
+        )
+    return {name: value for name, value in told.items() if name != "hash"}
 
 
 def find_model_folder(path: Path) -> Path:

@@ -9,12 +9,12 @@ from typing import Any
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.errors import CheckpointError
-from vit_dementia.files import read_json, write_text
-from vit_dementia.inference.model_folder import PREPROCESSING
+from vit_dementia.files import write_text
+from vit_dementia.inference.model_folder import PREPROCESSING, read_preprocessing
 from vit_dementia.models.weights.record import Weights
 from vit_dementia.models.weights.saving import parity, save_weights
 from vit_dementia.preparation.slices import BRIGHT_PERCENTILE, SlicePreprocessing
-from vit_dementia.preparation.spec import Preprocessing, preprocessing_from
+from vit_dementia.preparation.spec import Preprocessing
 
 # Same weights, same arithmetic; only gray kernels divided by three are rounded anew.
 LARGEST_DIFFERENCE = 1e-4
@@ -85,8 +85,7 @@ def preprocessing_beside(source: str) -> Preprocessing | None:
     """
     for folder in (Path(source), Path(source) / "model"):
         if (folder / PREPROCESSING).is_file():
-            settings = read_json(folder / PREPROCESSING, CheckpointError)
-            return preprocessing_from(settings)
+            return read_preprocessing(folder)
     return None
 
 

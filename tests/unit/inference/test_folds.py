@@ -84,14 +84,15 @@ def test_other_classes_are_refused(folder):
     model = write_fold(folder / "folds" / "1", 1, classes=("a", "b"))
     told = json.loads((folder / CROSSED).read_text())
     told["folds"][1]["model"] = model.sha256
-    (folder / CROSSED).write_text(json.dumps(told))
+    write_crossed(folder, Crossed.from_dict(told, where=CROSSED))
     with pytest.raises(CheckpointError, match="other classes"):
         read_models(folder)
 
 
 def test_no_fold_at_all_is_refused(folder):
     told = json.loads((folder / CROSSED).read_text())
-    (folder / CROSSED).write_text(json.dumps(told | {"folds": []}))
+    nobody = Crossed.from_dict(told | {"folds": []}, where=CROSSED)
+    write_crossed(folder, nobody)
     with pytest.raises(CheckpointError, match="names no fold"):
         read_models(folder)
 
@@ -100,7 +101,7 @@ def test_every_model_reads_a_scan_in_its_own_preparation(folder, tmp_path):
     model = write_fold(folder / "folds" / "1", 1, size=(40, 32))
     told = json.loads((folder / CROSSED).read_text())
     told["folds"][1]["model"] = model.sha256
-    (folder / CROSSED).write_text(json.dumps(told))
+    write_crossed(folder, Crossed.from_dict(told, where=CROSSED))
     gray = np.random.default_rng(0).integers(1, 255, (36, 30)).astype(np.uint8)
     paths = [tmp_path / f"sub-{n}.png" for n in (1, 2)]
     for path in paths:
@@ -118,3 +119,10 @@ def test_every_model_reads_a_scan_in_its_own_preparation(folder, tmp_path):
         np.testing.assert_allclose(said.probabilities, one, rtol=1e-6)
     document = together.to_dict()["model"]
     assert document["members"] == [one.model.sha256 for one in alone]
+
+
+def test_a_changed_number_is_found(folder):
+    changed = (folder / CROSSED).read_text().replace("0.9", "0.8")
+    (folder / CROSSED).write_text(changed)
+    with pytest.raises(CheckpointError, match="changed or damaged"):
+        read_models(folder)

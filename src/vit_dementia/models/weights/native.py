@@ -10,7 +10,7 @@ import safetensors.torch
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.files import replacing, sha256_of, write_json
+from vit_dementia.files import is_intact, replacing, sealed, sha256_of, write_json
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import Rule
 from vit_dementia.models.weights.containers import read_config, read_tensors
@@ -70,7 +70,7 @@ def save(
         "sha256": sha256_of(folder / WEIGHTS),
         "training": dict(training or {}),
     }
-    write_json(folder / CONFIG, content)
+    write_json(folder / CONFIG, sealed(content))
 
 
 def recognize(config: Mapping[str, Any]) -> bool:
@@ -90,6 +90,11 @@ def read(folder: Path) -> Weights:
         raise CheckpointError(
             f"{where}: found format {config.get('format')!r} version"
             f" {config.get('format_version')!r}; needs {FORMAT!r} version {VERSION}"
+        )
+    if not is_intact(config):
+        raise CheckpointError(
+            f"{where}: does not fit the hash in it; the file was changed or damaged;"
+            " copy the whole folder again"
         )
     needed = ("architecture", "classes", "mean", "std", "position_rule", "sha256")
     if missing := [key for key in needed if key not in config]:

@@ -59,6 +59,10 @@ def test_a_changed_weight_file_is_refused(folder) -> None:
 def test_other_versions_and_missing_pieces_are_refused(folder) -> None:
     config = folder / "config.json"
     content = json.loads(config.read_text())
+    config.write_text(json.dumps(content | {"classes": ["a", "b"]}))
+    with pytest.raises(CheckpointError, match="does not fit the hash in it"):
+        read_weights(folder)
+    del content["hash"]  # as in folders from before there was one
     for change, message in (
         ({"format_version": 2}, "version 2"),
         ({"classes": ["a"]}, "name for each output"),
