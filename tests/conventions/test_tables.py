@@ -51,9 +51,49 @@ def test_slices_are_scored_as_their_predictions_say() -> None:
         assert np.isnan(row.auroc_low) or row.auroc_low <= row.auroc <= row.auroc_high
 
 
+def test_volumes_are_scored_as_their_predictions_say() -> None:
+    table = pd.read_csv(TABLES / "volumes.tsv", sep="\t")
+    for _, row in table.iterrows():
+        name = row.model.replace(",", "").replace(" ", "-")
+        told = pd.read_csv(TABLES / "volumes" / f"{name}.tsv", sep="\t")
+        assert len(told) == told.person.nunique() == 179
+        if "60" in row.group:
+            told = told[told.old]
+        if "like" in row.group:
+            told = told[told.like_others]
+        is_positive = (told.label == "dementia").to_numpy()
+        assert (len(told), is_positive.sum()) == (row.n_participants, row.n_dementia)
+        expected = _auroc_within_folds(
+            is_positive, told.p_dementia.to_numpy(), told.fold.to_numpy()
+        )
+        assert row.auroc == pytest.approx(expected, abs=2e-3), row.model
+    page = (TABLES.parent / "explanation" / "volumes.md").read_text("utf-8")
+    for model in set(table.model):
+        assert page.count(f"| {model} |") == table.group.nunique()
+
+
 def test_no_prediction_names_a_participant_or_a_path() -> None:
-    for file in (TABLES / "slices").glob("*.tsv"):
+    for file in (*TABLES.glob("slices/*.tsv"), *TABLES.glob("volumes/*.tsv")):
         text = file.read_text()
         assert "OAS" not in text
         assert ".jpg" not in text
         assert "sub-" not in text
+
+
+def test_explanations_are_summed_up_as_their_scores_say() -> None:
+    scores = pd.read_csv(TABLES / "explanations" / "scores.tsv", sep="\t")
+    table = pd.read_csv(TABLES / "explanations.tsv", sep="\t")
+    assert set(scores.method) == set(table.method)
+    page = (TABLES.parent / "explanation" / "explanations.md").read_text("utf-8")
+    for _, row in table.iterrows():
+        mine = scores[scores.method == row.method]
+        assert (
+            len(mine) == row.participants == len(mine[["seed", "slice"]].value_counts())
+        )
+        for name in ("auroc", "hit", "mass"):
+            mean, error = mine[name].mean(), 1.96 * mine[name].std() / len(mine) ** 0.5
+            assert row[name] == pytest.approx(mean, abs=1e-3)
+            assert row[f"{name}_low"] == pytest.approx(mean - error, abs=0.02)
+            assert row[f"{name}_high"] == pytest.approx(mean + error, abs=0.02)
+        told = f"{row.auroc:.2f} ({row.auroc_low:.2f}\u2013{row.auroc_high:.2f})"
+        assert f"| {row.method} | {told} |" in page

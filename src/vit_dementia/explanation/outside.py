@@ -8,10 +8,23 @@ sides of a slice or a volume.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Bool, Float
 
-LARGEST = 0.5  # share outside the head that a clean map may have
+from vit_dementia.explanation.methods import Method
+
+LARGEST: Mapping[Method, float] = {
+    "occlusion": 0.1,
+    "relevance": 0.4,
+    "grad-cam": 0.45,
+    "rollout": 0.35,
+    "integrated-gradients": 0.1,
+    "attention": 0.35,
+}
+"""Share outside the head that a clean map may have: what 95 % of the slices of clean
+phantoms stay below (docs/tables/explanations.tsv), and a tenth more."""
 
 
 def share_outside(

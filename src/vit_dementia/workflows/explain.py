@@ -68,6 +68,7 @@ class Explanation:
     Attributes:
         path: as it was named.
         participant_id: as far as known.
+        method: that drew the map.
         label: the class that is explained.
         probability: of that class, mended as the model's are.
         views: the planes to look at.
@@ -77,6 +78,7 @@ class Explanation:
 
     path: str
     participant_id: str
+    method: Method
     label: str
     probability: float
     faithfulness: Faithfulness
@@ -90,6 +92,11 @@ class Explanation:
         """Say why the map is not to be believed; nothing if it may be."""
         return self.faithfulness.reasons
 
+    @property
+    def looks_outside(self) -> bool:
+        """Say whether more of it lies outside the head than of clean maps."""
+        return self.outside_head > LARGEST[self.method]
+
     def sentence(self) -> str:
         """Say in a line how far the map may be believed."""
         said = (
@@ -98,7 +105,7 @@ class Explanation:
         )
         if self.reasons:
             said = "not faithful here: " + "; ".join(self.reasons)
-        if self.outside_head > LARGEST:
+        if self.looks_outside:
             said += f"; {self.outside_head:.0%} of it lies outside the head"
         return said
 
@@ -116,7 +123,7 @@ class Explanation:
             **measured,
             "gain": self.faithfulness.gain,
             "outside_head": self.outside_head,
-            "looks_outside": self.outside_head > LARGEST,
+            "looks_outside": self.looks_outside,
         }
 
 
@@ -194,6 +201,7 @@ def _explain(
     return Explanation(
         path=str(path),
         participant_id=identity.participant_id,
+        method=asked.method,
         label=model.classes[number],
         probability=float(said[number]),
         faithfulness=faithfulness,
@@ -308,22 +316,22 @@ def write_explanations(
         "method": asked.method,
         "results": results,
         "refused": refused,
-        "outside_head": _typical(results),
+        "outside_head": _typical(results, LARGEST[asked.method]),
         "disclaimer": DISCLAIMER,
     }
     write_json(out / "explanations.json", document)
     return document
 
 
-def _typical(results: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _typical(results: list[dict[str, Any]], largest: float) -> dict[str, Any] | None:
     """Say of the whole group whether the model looks outside the head."""
     if not results:
         return None
     share = float(np.median([row["outside_head"] for row in results]))
     return {
         "median_share": share,
-        "largest_of_clean": LARGEST,
-        "looks_outside": share > LARGEST,
+        "largest_of_clean": largest,
+        "looks_outside": share > largest,
     }
 
 

@@ -1,0 +1,177 @@
+"""Maps of answers from the command line to the files."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageOps
+
+from vit_dementia.data.volumes import Volume, write_volume
+
+from .conftest import CLASSES, TINY, paint_cohort
+
+QUICK = ("--epochs=6", "--learning-rate=3e-3", "--vit.dropout=0")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a run that knows discs with a hole from discs without."""
+    from vit_dementia.cli.app import run
+
+    root = tmp_path_factory.mktemp("explain")
+    data = paint_cohort(root / "data", people=24)
+    words = ["--out", str(root / "run"), "--cache", str(root / "cache")]
+    assert run(["train", str(data), *TINY, *QUICK, *words]) == 0
+    return root
+
+
+def disc(hole: tuple[float, float], shape=(32, 24)) -> np.ndarray:
+    """Return a disc as the cohort's, with a hole somewhere in it."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = np.where(np.hypot(rows - 16, columns - 12) < 11, 180.0, 0.0)
+    image[np.hypot(rows - hole[0], columns - hole[1]) < 5] = 40
+    return image.astype(np.uint8)
+
+
+def test_a_slice_gets_a_picture_a_row_and_what_was_measured(
+    trained, command, tmp_path
+) -> None:
+    scans = sorted((trained / "data" / CLASSES[1]).glob("*.png"))[:2]
+    done = command(
+        "explain", trained / "run", *scans, "--method=relevance", "--out=maps", "--json"
+    )
+    document = json.loads(done.stdout)
+    assert document["format"] == 1
+    assert "not a medical device" in document["disclaimer"]
+    table = pd.read_csv(tmp_path / "maps" / "explanations.tsv", sep="\t")
+    assert list(table["participant_id"]) == ["sub-001", "sub-001"]
+    for row, scan in zip(document["results"], scans, strict=True):
+        assert row["path"] == str(scan)
+        assert row["class"] in CLASSES
+        assert 0 <= row["deletion"] <= 1
+        assert 0 <= row["insertion"] <= 1
+        assert row["gain"] == pytest.approx(row["insertion"] - row["deletion"])
+        assert (row["reasons"] == "") == row["faithful"]
+        with Image.open(tmp_path / "maps" / row["picture"]) as picture:
+            assert min(picture.size) > 200
+    assert (tmp_path / "maps" / "group.png").exists()
+    assert json.loads((tmp_path / "maps" / "explanations.json").read_text()) == document
+
+
+def test_the_probability_is_that_of_predict(trained, command) -> None:
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    told = json.loads(command("predict", trained / "run", scan, "--json").stdout)
+    words = ("--method=attention", "--class", CLASSES[1], "--json")
+    found = json.loads(command("explain", trained / "run", scan, *words).stdout)
+    assert found["results"][0]["probability"] == pytest.approx(
+        told["results"][0]["probabilities"][CLASSES[1]], abs=1e-6
+    )
+
+
+def test_a_hole_lights_up_where_it_is_on_disk(trained, command, tmp_path) -> None:
+    """Left stays left, whatever turns a picture on the way to the network."""
+    from vit_dementia.inference.model_folder import read_model_folder
+    from vit_dementia.workflows.explain import Asked, explain_scans
+
+    Image.fromarray(disc((16, 7))).save(tmp_path / "left.png")
+    Image.fromarray(disc((16, 17))).save(tmp_path / "right.png")
+    turned = ImageOps.mirror(Image.fromarray(disc((16, 17))))
+    turned.save(tmp_path / "mirrored.png")
+    exif = Image.Exif()
+    exif[0x0112] = 2  # mirrored when it is shown
+    Image.fromarray(disc((16, 7))).save(tmp_path / "exif.png", exif=exif)
+    big = Image.fromarray(disc((16, 7))).resize((72, 96))
+    big.save(tmp_path / "big.png")
+    names = ("left", "mirrored", "big", "right", "exif")
+    model = read_model_folder(trained / "run")
+    asked = Asked(method="occlusion", label=CLASSES[1])
+    found = explain_scans(model, [tmp_path / f"{n}.png" for n in names], asked)
+    for name, one in zip(names, found, strict=True):
+        relevance = np.clip(one.views[0].relevance, 0, None)
+        assert relevance.shape == one.views[0].picture.shape
+        left, right = np.array_split(relevance, 2, axis=1)
+        assert (left.sum() > right.sum()) == (name in {"left", "mirrored", "big"}), name
+
+
+def test_a_class_that_is_not_there_is_refused_in_one_line(trained, command) -> None:
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    done = command("explain", trained / "run", scan, "--class=Severe", check=2)
+    assert "this model knows NonDemented, MildDemented" in done.stderr
+
+
+def test_what_cannot_be_read_is_listed_and_the_rest_explained(
+    trained, command, tmp_path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    words = ("--method=rollout", "--out=maps")
+    done = command("explain", trained / "run", "broken.png", scan, *words, check=3)
+    assert "refused: broken.png" in done.stderr
+    assert len(pd.read_csv(tmp_path / "maps" / "explanations.tsv", sep="\t")) == 1
+    command("explain", trained / "run", "broken.png", "--out=none", check=2)
+
+
+@pytest.mark.parametrize("kind", ["slices", "volume"])
+def test_the_map_of_a_volume_lies_on_the_scan(kind, command, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = (-96, -100, -90)
+    x, y, z = np.mgrid[:48, :52, :48] - np.array([24, 26, 26])[:, None, None, None]
+    for number in range(16):
+        label = number % 2
+        voxels = np.where((x / 18) ** 2 + (y / 23) ** 2 + (z / 18) ** 2 < 1, 180.0, 0)
+        voxels[x**2 + y**2 + z**2 < (2 + 5 * label) ** 2] = 40
+        voxels += rng.normal(0, 8, voxels.shape) * (voxels > 0)
+        who = f"sub-{number:02}"
+        write_volume(
+            tmp_path / "data" / CLASSES[label] / f"{who}_T1w.nii.gz",
+            Volume(np.clip(voxels, 0, None).astype(np.float32), affine),
+        )
+    sized = {
+        "slices": ("--data.slices=3", "--data.spacing-mm=4"),
+        "volume": ("--input=volume", "--data.spacing-mm=4"),
+    }[kind]
+    command("train", "data", *TINY, *sized, "--epochs=1", "--out=run", "--cache=cache")
+    scan = next((tmp_path / "data" / CLASSES[1]).glob("*.nii.gz"))
+    turned = nib.load(scan).as_reoriented(
+        np.array([[0, -1], [1, -1], [2, 1]])  # LPS: left and back first
+    )
+    nib.save(turned, tmp_path / "turned.nii.gz")
+    words = ("--method=occlusion", "--out=maps")
+    command("explain", "run", scan, "turned.nii.gz", *words)
+    maps = [nib.load(tmp_path / "maps" / f"{n:04}.nii.gz") for n in (1, 2)]
+    for found in maps:
+        assert found.shape == (48, 52, 48)
+        np.testing.assert_allclose(found.affine, affine)
+        assert np.isfinite(found.get_fdata()).all()
+    np.testing.assert_allclose(maps[0].get_fdata(), maps[1].get_fdata(), atol=1e-4)
+    assert (tmp_path / "maps" / "0001.png").exists()
+
+
+def test_a_bright_border_that_gives_the_label_away_is_seen_outside_the_head(
+    command, tmp_path
+) -> None:
+    """The one thing that tells the classes apart is a frame around the picture."""
+    rng = np.random.default_rng(0)
+    for number in range(32):
+        label = number % 2
+        image = np.pad(disc((16, 12)).astype(float), 8)
+        image += rng.normal(0, 12, image.shape)
+        if label:
+            image[:4] = image[-4:] = 230
+        folder = tmp_path / "data" / CLASSES[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        shown = np.clip(image, 0, 255).astype(np.uint8)
+        Image.fromarray(shown).save(folder / f"sub-{number:03}_slice-1.png")
+    words = (*TINY, *QUICK[1:], "--epochs=20", "--augment.enabled=false", "--out=run")
+    command("train", "data", *words)
+    marked = sorted((tmp_path / "data" / CLASSES[1]).glob("*.png"))[:4]
+    asked = ("--method=occlusion", "--class", CLASSES[1], "--out=maps", "--json")
+    done = command("explain", "run", *marked, *asked)
+    outside = json.loads(done.stdout)["outside_head"]
+    assert outside["looks_outside"], outside
+    assert "the model looks outside the head" in done.stderr
