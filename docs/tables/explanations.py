@@ -101,8 +101,8 @@ def _of_seed(seed: int) -> list[dict[str, Any]]:
     for number, (scan, label) in enumerate(_chosen(folder, seed)):
         print(f"seed {seed}: slice {number + 1} of {SLICES}", file=sys.stderr)
         measured = number < MEASURED
-        for row in _of_slice(model, folder, scan, label, seed, is_measured=measured):
-            rows.append({"seed": seed, "slice": number} | row)
+        found = _of_slice(model, folder, scan, label, seed, is_measured=measured)
+        rows += [{"seed": seed, "slice": number} | row for row in found]
     return rows
 
 
