@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import tracemalloc
 import zlib
 
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from vit_dementia.data.dicom import read_dicom
@@ -177,3 +180,28 @@ def test_a_folder_without_dicom_says_so(tmp_path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ScanError, match="no DICOM file"):
         read_dicom(tmp_path)
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_bytes_in_a_header_never_end_in_a_traceback(
+    write_series, tmp_path, chance
+) -> None:
+    path = write_series(tmp_path / "a", VOXELS[:, :, :3])[1]
+    content = bytearray(path.read_bytes())
+    end = content.index(b"\xe0\x7f\x10\x00")  # where pixels begin
+    for _ in range(chance.randint(1, 5)):
+        content[chance.randrange(128, end + 12)] = chance.randrange(256)
+    path.write_bytes(content)
+    with contextlib.suppress(ScanError):
+        read_dicom(tmp_path / "a", convert=False)
+
+
+def test_a_number_of_half_its_bytes_is_refused(write_series, tmp_path) -> None:
+    path = write_series(tmp_path / "a", VOXELS)[3]
+    content = path.read_bytes()
+    rows = content.index(b"\x28\x00\x10\x00US\x02\x00")
+    shorter = content[: rows + 6] + b"\x01\x00" + content[rows + 9 :]
+    path.write_bytes(shorter)
+    with pytest.raises(ScanError):
+        read_dicom(tmp_path / "a", convert=False)

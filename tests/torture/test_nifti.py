@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import tracemalloc
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ScanError
@@ -139,3 +142,15 @@ def test_a_pipe_is_not_waited_for(tmp_path) -> None:
     os.mkfifo(tmp_path / "scan.nii")
     with pytest.raises(ScanError, match="not a regular file"):
         read_volume(tmp_path / "scan.nii")
+
+
+@given(st.lists(st.tuples(st.integers(0, 351), st.integers(0, 255)), max_size=6))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_bytes_in_a_header_never_end_in_a_traceback(tmp_path, changes) -> None:
+    content = bytearray(GOOD)
+    for at, value in changes:
+        content[at] = value
+    path = tmp_path / "scan.nii"
+    path.write_bytes(content)
+    with contextlib.suppress(ScanError):
+        assert np.isfinite(read_volume(path).voxels).all()

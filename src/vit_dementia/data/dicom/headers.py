@@ -28,12 +28,11 @@ else:
     Dataset = Any  # pydicom is imported where it is used
 
 NEEDED = "a DICOM file"
-DAMAGED = (
+_DAMAGED = (
     OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
-    ArithmeticError, NotImplementedError, RecursionError, MemoryError,
+    ArithmeticError, RuntimeError, MemoryError,
     struct.error, zlib.error, Warning,
 )  # fmt: skip
-"""What pydicom raises on bytes that are not what they claim to be."""
 
 _TAGS = (
     "Modality", "BodyPartExamined", "ImageType", "PatientID", "PatientName",
@@ -98,6 +97,13 @@ class Header:
     why_not: str = ""
 
 
+def damage() -> tuple[type[Exception], ...]:
+    """Return what pydicom raises on bytes that are not what they claim to be."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (*_DAMAGED, BytesLengthException, InvalidDicomError)
+
+
 def is_dicom(path: Path) -> bool:
     """Say whether a file bears the mark of DICOM, whatever its name."""
     try:
@@ -116,7 +122,7 @@ def read_header(path: Path, *, limits: Limits = LIMITS) -> Header:
     dataset = read_dataset(path, _TAGS, pixels=False, limits=limits)
     try:
         return _header(path, dataset, limits)
-    except DAMAGED as error:
+    except damage() as error:
         raise ScanError(f"{path}: damaged DICOM header") from error
 
 
@@ -141,7 +147,7 @@ def read_dataset(
             return pydicom.dcmread(
                 file, stop_before_pixels=not pixels, specific_tags=list(tags)
             )
-    except DAMAGED as error:
+    except damage() as error:
         raise ScanError(f"{path}: damaged or cut off DICOM file") from error
 
 

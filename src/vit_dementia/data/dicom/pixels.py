@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from vit_dementia.data.dicom.headers import DAMAGED, Header, read_dataset
+from vit_dementia.data.dicom.headers import Header, damage, read_dataset
 from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.errors import ScanError
 
@@ -38,7 +38,7 @@ def read_frames(
         from pydicom.pixels.utils import pixel_array
 
         stored = np.asarray(pixel_array(dataset))
-    except (*DAMAGED, RuntimeError) as error:
+    except damage() as error:
         raise ScanError(f"{path}: its pixels are damaged, short or missing") from error
     shape = (max(1, len(header.slices)), header.rows, header.columns)
     if stored.size != np.prod(shape):
