@@ -15,6 +15,7 @@ from vit_dementia.evaluation.curves import (
     risk,
     roc,
 )
+from vit_dementia.evaluation.endpoint import early_sides
 from vit_dementia.evaluation.operating import net_benefit_of_flagging_all
 from vit_dementia.evaluation.rows import Rows
 from vit_dementia.workflows.report.picture import (
@@ -33,13 +34,20 @@ def draw_curves(
     metrics: Metrics, rows: Rows, floors: Mapping[str, Rows]
 ) -> list[Picture]:
     """Draw every curve of an endpoint that has two sides."""
-    return [
+    pictures = [
         _roc(metrics, rows, floors),
         _reliability(metrics, rows),
         _precision(metrics, rows),
         _decision(metrics, rows),
-        _risk(metrics, rows),
     ]
+    sides = early_sides(rows.classes, rows.positive)
+    early = metrics["early"]
+    if early and sides and early["scores"]["auroc"]["value"] is not None:
+        words = early["endpoint"]["words"]
+        pictures.append(
+            _decision(metrics, rows.among(sides), name="decision-early", of=words)
+        )
+    return [*pictures, _risk(metrics, rows)]
 
 
 def _roc(metrics: Metrics, rows: Rows, floors: Mapping[str, Rows]) -> Picture:
@@ -153,8 +161,11 @@ def _precision(metrics: Metrics, rows: Rows) -> Picture:
     )
 
 
-def _decision(metrics: Metrics, rows: Rows) -> Picture:
-    unit = unit_of(metrics)
+def _decision(
+    metrics: Metrics, rows: Rows, *, name: str = "decision", of: str = ""
+) -> Picture:
+    """Draw the net benefit of acting on the model; ``of`` another endpoint."""
+    unit, told = unit_of(metrics), f" of {of}" if of else ""
     thresholds = np.linspace(0.05, 0.9, 86)
     everybody = net_benefit_of_flagging_all(float(rows.is_positive.mean()), thresholds)
     with styled(4.8, 3.6) as figure:
@@ -177,12 +188,12 @@ def _decision(metrics: Metrics, rows: Rows) -> Picture:
         for at in (0.2, 0.5, 0.8)
     )
     return Picture(
-        "decision",
+        name,
         *content,
-        f"Decision curve: net benefit {said}; flagging nobody gives 0.",
-        f"Decision curve by {unit}: true positives less false alarms at their price, "
-        "as a share of everybody, with the pointwise 95 % band. Acting on the model "
-        "pays where its line lies above both others.",
+        f"Decision curve{told}: net benefit {said}; flagging nobody gives 0.",
+        f"Decision curve{told} by {unit}: true positives less false alarms at their "
+        "price, as a share of everybody, with the pointwise 95 % band. Acting on the "
+        "model pays where its line lies above both others.",
     )
 
 

@@ -108,7 +108,7 @@ class Page(HTMLParser):
 def test_a_report_is_one_file_with_every_figure_inside_and_beside(plain):
     folder, _, html = plain
     names = {path.stem for path in (folder / "figures").glob("*.png")}
-    assert names >= {*NAMES, "curves"}
+    assert names >= {*NAMES, "curves", "decision-early"}
     images = [attrs for tag, attrs in Page(html).tags if tag == "img"]
     assert len(images) == len(names)
     for attrs in images:
