@@ -49,7 +49,9 @@ def smaller(words: list[str]) -> list[str]:
     return words
 
 
-@pytest.mark.parametrize("pages", TEACHING, ids=["readme", "tutorial", "volumes", "how-to"])
+@pytest.mark.parametrize(
+    "pages", TEACHING, ids=["readme", "tutorial", "volumes", "how-to"]
+)
 def test_commands_run_as_printed(pages, repository, tmp_path) -> None:
     for page in pages:
         for words in commands(repository / page):
