@@ -74,7 +74,7 @@ def test_good_scans_are_written_and_bad_ones_told_apart(
     cohort = Cohort.from_path(out)
     assert cohort.table.participant_id.tolist() == ["sub-01", "sub-02"]
     assert cohort.table.label.tolist() == ["CN", "AD"]
-    assert len(cohort.problems) == 3
+    assert len(json.loads((out / "cohort.json").read_text())["problems"]) == 3
     volume = nib.load(cohort.file_of(0))
     assert np.array_equal(volume.affine, GRID.affine)
     assert np.array_equal(volume.get_fdata(), brain(0).voxels)

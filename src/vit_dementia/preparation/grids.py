@@ -46,7 +46,7 @@ class Grid:
         """Return a grid over the same box in voxels of another size.
 
         >>> CROP.at(2.0)
-        Grid(shape=(84, 104, 90), origin_mm=(-83.5, -118.5, -77.5), spacing_mm=2.0)
+        Grid(shape=(85, 104, 90), origin_mm=(-83.5, -118.5, -77.5), spacing_mm=2.0)
         """
         extent = [count * self.spacing_mm for count in self.shape]
         # Halves up: round() takes them to the even neighbor.
@@ -90,12 +90,24 @@ def shown_on(
             [default: they are the same].
     """
     placed = grid.affine if scan_of_grid is None else scan_of_grid @ grid.affine
-    way = np.linalg.inv(volume.affine) @ placed
+    return sampled(volume, grid.shape, placed)
+
+
+def sampled(
+    volume: Volume, shape: tuple[int, ...], affine: Affine
+) -> Float32[np.ndarray, "x y z"]:
+    """Return what a volume shows at voxels that an affine leads to its millimetres.
+
+    >>> volume = Volume(np.arange(27, dtype=np.float32).reshape(3, 3, 3), np.eye(4))
+    >>> sampled(volume, (2, 1, 1), np.diag([1.0, 1, 1, 1])).ravel().tolist()
+    [0.0, 9.0]
+    """
+    way = np.linalg.inv(volume.affine) @ affine
     step = np.linalg.norm(way[:3, :3], axis=1)  # voxels of the scan per voxel, by axis
     blur = np.maximum(step - 1, 0) / 2
     voxels = volume.voxels
     if (blur > 0.01).any():
         voxels = ndimage.gaussian_filter(voxels, blur, mode="nearest")
     return ndimage.affine_transform(
-        voxels, way[:3, :3], way[:3, 3], output_shape=grid.shape, order=1
+        voxels, way[:3, :3], way[:3, 3], output_shape=shape, order=1
     ).astype(np.float32, copy=False)

@@ -52,7 +52,7 @@ def white_peak(inside: Float32[np.ndarray, " n"]) -> float:
     middle = (edges[:-1] + edges[1:]) / 2
     rises = np.flatnonzero((smooth[1:-1] >= smooth[:-2]) & (smooth[1:-1] > smooth[2:]))
     peaks = rises + 1
-    large = peaks[smooth[peaks] > smooth.max() / 3] if peaks.size else peaks
+    large = peaks[smooth[peaks] > smooth.max() / 4] if peaks.size else peaks
     return float(middle[large.max() if large.size else smooth.argmax()])
 
 
@@ -65,12 +65,13 @@ def _z_score(voxels: Voxels, inside: Float32[np.ndarray, " n"]) -> Voxels:
 
 
 def _percentile(voxels: Voxels, inside: Float32[np.ndarray, " n"]) -> Voxels:
-    low, high = np.percentile(inside, [LOW_PERCENTILE, HIGH_PERCENTILE])
+    ends = np.percentile(inside, [LOW_PERCENTILE, HIGH_PERCENTILE])
+    low, high = ends.astype(np.float32)
     return np.clip((voxels - low) / (high - low), 0, 1)
 
 
 def _white_matter(voxels: Voxels, inside: Float32[np.ndarray, " n"]) -> Voxels:
-    return voxels / white_peak(inside)
+    return voxels / np.float32(white_peak(inside))
 
 
 _WAYS: dict[Intensity, Callable[[Voxels, Float32[np.ndarray, " n"]], Voxels]] = {

