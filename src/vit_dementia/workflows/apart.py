@@ -71,12 +71,13 @@ def _done(
 ) -> Iterator[tuple[int, Answer]]:
     """Yield answers until all are there or the processes have broken down."""
     place_of: dict[Any, int] = {}
+    broken: tuple[type[Exception], ...] = (BrokenExecutor, *_lost_on_a_cluster())
     try:
         for place in places:
             place_of[executor.submit(work, tasks[place])] = place
         for future in as_completed(place_of):
             yield place_of[future], future.result()
-    except (BrokenExecutor, *_lost_on_a_cluster()):
+    except broken:
         return
     finally:
         for future in place_of:
@@ -103,13 +104,14 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Executor]:
 @contextmanager
 def _cluster(scheduler: str) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        import distributed
     except ImportError as error:
         raise ConfigError(
             "scheduler: Dask is not installed: pip install 'vit-dementia[cluster]'"
         ) from error
     try:
-        client = Client(scheduler, timeout="10s", set_as_default=False)
+        untyped: Any = distributed
+        client = untyped.Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"scheduler: {scheduler} cannot be reached ({error}); needs the address "
@@ -127,7 +129,7 @@ def _one_thread() -> None:
     os.environ.update(ONE_THREAD)
 
 
-def _lost_on_a_cluster() -> tuple[type[BaseException], ...]:
+def _lost_on_a_cluster() -> tuple[type[Exception], ...]:
     """Return what Dask raises when a worker is lost; nothing if Dask is not at work."""
     import sys
 

@@ -34,7 +34,8 @@ def overlay(shown: Float32[np.ndarray, "x y z"], reference: Reference) -> Pictur
             (reference.white > 0.5, _INNER),
             (reference.inside, _OUTLINE),
         ):
-            picture[_edge(_upright(mask.take(index, axis)))] = color
+            cut = _upright(np.take(mask, index, axis))
+            picture[_edge(cut)] = color
         cuts.append(picture)
     height = max(cut.shape[0] for cut in cuts)
     return np.concatenate([_padded(cut, height) for cut in cuts], axis=1)
@@ -49,7 +50,7 @@ def _edge(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return mask & ~ndimage.binary_erosion(mask)
 
 
-def _padded(picture: Picture, height: int) -> Picture:
+def _padded(picture: Picture, height: int) -> UInt8[np.ndarray, "_ w 3"]:
     """Return the picture with black above and below."""
     above = (height - picture.shape[0]) // 2
     below = height - picture.shape[0] - above
