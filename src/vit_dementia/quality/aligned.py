@@ -50,7 +50,8 @@ class Reference:
     def shell(self) -> Mask:
         """Return where skull and scalp are, if they are."""
         near, far = _SHELL
-        away = np.asarray(ndimage.distance_transform_edt(~self.inside))
+        far_off = ndimage.distance_transform_edt(~self.inside)
+        away = np.asarray(far_off, dtype=np.float32)
         shell = (away > near) & (away <= far)
         shell[:, :, : shell.shape[2] // 2] = False  # below is the neck
         return shell
