@@ -13,12 +13,25 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vit_dementia.export.formats import INPUT, ONNX, Scans, write_onnx
-from vit_dementia.export.record import record_of
+from vit_dementia.export.formats import ONNX, Scans, write_onnx
+from vit_dementia.export.record import INPUT, record_of
 from vit_dementia.inference.model_folder import SavedModel
 
 NUM_CALIBRATION = 128  # training scans; the ranges hardly move after that
 _AT_ONCE = 8
+
+
+class CalibrationScans:
+    """Hands out scans a few at a time, as a ``CalibrationDataReader`` does."""
+
+    def __init__(self, scans: Scans) -> None:
+        starts = range(0, len(scans), _AT_ONCE)
+        self._parts = iter([scans[start : start + _AT_ONCE] for start in starts])
+
+    def get_next(self) -> dict[str, Scans] | None:
+        """Return the next few; None when there are no more."""
+        part = next(self._parts, None)
+        return None if part is None else {INPUT: part}
 
 
 def write_int8(model: SavedModel, folder: Path, scans: Scans) -> None:
@@ -30,26 +43,8 @@ def write_int8(model: SavedModel, folder: Path, scans: Scans) -> None:
         scans: of training participants, as the network reads them.
     """
     import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Calibration(CalibrationDataReader):
-        """Hands out the scans, a few at a time."""
-
-        def __init__(self) -> None:
-            self.parts = iter(
-                scans[start : start + _AT_ONCE]
-                for start in range(0, len(scans), _AT_ONCE)
-            )
-
-        def get_next(self) -> dict[str, Scans] | None:
-            part = next(self.parts, None)
-            return None if part is None else {INPUT: part}
 
     with TemporaryDirectory(prefix="vit-dementia-") as aside:
         whole, ready = Path(aside) / ONNX, Path(aside) / "ready.onnx"
@@ -58,7 +53,7 @@ def write_int8(model: SavedModel, folder: Path, scans: Scans) -> None:
         quantize_static(
             ready,
             folder / ONNX,
-            Calibration(),
+            CalibrationScans(scans),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul", "Gemm"],
             per_channel=True,
