@@ -64,6 +64,11 @@ def gather(
     elif is_bids(path):
         gathered = _from_data_set(path, list_bids(path), own)
     elif path.is_dir() and holds_dicom(path):
+        if visits != "all":  # a session's pseudonym says nothing of when it was
+            raise ConfigError(
+                f"visits: found {visits}; of DICOM the order of visits is not known; "
+                "leave it out, or list the scans in a table"
+            )
         salt = read_salt(salt_file)
         gathered = _from_dicom(path, salt)
     elif (columns or labels_from_table) and participants is None:

@@ -23,7 +23,7 @@ from vit_dementia.data.dicom.pixels import read_frames
 from vit_dementia.data.pseudonyms import pseudonym, read_salt
 from vit_dementia.data.scans import scans_in, who_is_in_headers
 from vit_dementia.data.volumes import read_volume, turned
-from vit_dementia.errors import DataError, ScanError
+from vit_dementia.errors import ConfigError, DataError, ScanError
 
 SHAPE = (12, 14, 24)
 VOXELS = np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.float32)
@@ -254,6 +254,8 @@ def test_a_folder_of_studies_is_a_cohort_under_pseudonyms(
     assert [who[str(scan)].participant_id for scan in scans] == ids
     other = who_is_in_headers(scans, tmp_path / "another salt")
     assert other[str(scans[0])].participant_id not in ids
+    with pytest.raises(ConfigError, match="order of visits is not known"):
+        Cohort.from_path(data, visits="last", salt_file=salt_file)
     cohort.write(tmp_path / "out")
     written = (tmp_path / "out").read_text()
     assert "Jane" not in written
