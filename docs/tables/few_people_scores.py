@@ -91,7 +91,7 @@ def standing() -> dict[str, str]:
 
     Of equals the one that ran first.
     """
-    trials = read_trials()
+    trials = read_trials().dropna(subset="val_auroc")  # those that were finished
     best = trials.sort_values("val_auroc", ascending=False, kind="stable")
     first = best.drop_duplicates("arm").set_index("arm")["trial"]
     return {arm: first[arm] for arm in PROTOCOL["arms"] if arm in first}
@@ -272,9 +272,11 @@ def trials_table() -> str:
         if file.exists():
             head = file.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
             words = " ".join(x.lstrip("# ") for x in head if x.startswith("#"))
+        val = f"{row.val_auroc:.3f}"
+        if pd.isna(row.val_auroc):
+            val = f"stopped after fold {row.folds} of {PROTOCOL['folds']}"
         lines.append(
-            f"| `{row.trial}` | {row.images} | {row.val_auroc:.3f} | {row.minutes:.0f} "
-            f"| {words} |"
+            f"| `{row.trial}` | {row.images} | {val} | {row.minutes:.0f} | {words} |"
         )
     return "\n".join(lines) + "\n"
 
