@@ -67,7 +67,7 @@ class Reader:
     ) -> Read:
         """Return what the network says of the chosen rows (one or more)."""
         a = self.model.network.architecture
-        fits = fits_foreground(images[rows], a.token_size, a.visible)
+        fits = fits_foreground(images, a.token_size, a.visible, rows)
         logits = np.empty((len(rows), a.num_classes), dtype=np.float32)
         for network, chosen in ((self._network, fits), (self._whole, ~fits)):
             if chosen.any():

@@ -52,7 +52,7 @@ class Material:
     def foreground(self, patch_size: int) -> tuple[int, ...] | None:
         """Return the patches that show something in training scans; None for all."""
         sides = (patch_size,) * len(self.preprocessing.size)
-        return find_foreground(self.images[self.rows("train")], sides)
+        return find_foreground(self.images, sides, self.rows("train"))
 
     @property
     def fingerprint(self) -> str:

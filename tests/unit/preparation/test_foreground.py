@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from vit_dementia.preparation import foreground
 from vit_dementia.preparation.foreground import (
     brightness_of_patches,
     find_foreground,
@@ -77,3 +78,25 @@ def test_patches_of_volumes_are_numbered_plane_by_plane_row_by_row() -> None:
     np.testing.assert_allclose(bright, expected, atol=1e-6)
     assert find_foreground(volumes[::2], (16, 16, 16)) == (5,)
     assert fits_foreground(volumes, (16, 16, 16), (5,)).tolist() == [True, False, True]
+
+
+def test_rows_are_looked_at_without_copying_the_others(monkeypatch) -> None:
+    images = _heads(50)
+    rows = np.array([40, 3, 3, 17])
+    copied = images[rows]
+    taken = []
+
+    class Mapped(np.ndarray):
+        def __getitem__(self, chosen):
+            taken.append(np.size(chosen))
+            return np.asarray(self)[chosen]
+
+    mapped = images.view(Mapped)
+    monkeypatch.setattr(foreground, "_AT_ONCE", 2 * images[0].size)
+    ours = brightness_of_patches(mapped, (16, 16), rows)
+    assert np.array_equal(ours, brightness_of_patches(copied, (16, 16)))
+    assert taken == [2, 2]
+    assert find_foreground(images, (16, 16), rows) == find_foreground(copied, (16, 16))
+    for visible in (None, (4, 7), (4,)):
+        fits = fits_foreground(images, (16, 16), visible, rows)
+        assert np.array_equal(fits, fits_foreground(copied, (16, 16), visible))
