@@ -162,7 +162,7 @@ def crossed_coverage(people: int, level: float, *, studies: int) -> dict[str, fl
                 for of_epoch in told
             ]
             best = int(np.argmin(losses))
-            heat = calibration.fit_temperature(label[chosen_by], told[best][chosen_by])
+            heat = _temperature(label[chosen_by], told[best][chosen_by])
             mended = calibration.with_temperature(told[best], heat)
             tested = place == fold
             strange = abstention.strangeness(label[tested], mended[tested])
@@ -177,6 +177,14 @@ def crossed_coverage(people: int, level: float, *, studies: int) -> dict[str, fl
         assert sets is not None
         held.append(abstention.coverage(sets, new_label))
     return {"CV+": float(np.mean(held))}
+
+
+def _temperature(label: np.ndarray, told: np.ndarray) -> float:
+    """Fit one as the product does, which scales nothing where only one class is."""
+    try:
+        return calibration.fit_temperature(label, told)
+    except UndefinedScoreError:
+        return 1.0
 
 
 def _scans(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,4 +58,5 @@ def test_sets_hold_the_truth_when_calibrated_on_others(simulation, people, level
 @pytest.mark.parametrize(("people", "level"), [(40, 0.9), (100, 0.9), (100, 0.8)])
 def test_sets_of_five_models_together_hold_the_truth(simulation, people, level):
     found = simulation.crossed_coverage(people, level, studies=STUDIES // 4)
-    assert level - 0.01 <= found["CV+"] <= level + 0.06
+    # Five models that disagree leave more classes in than one would: never too few.
+    assert level - 0.01 <= found["CV+"] <= level + 0.09
