@@ -1,10 +1,10 @@
 """How a scan is turned, moved and stretched to lie on the template, with SimpleITK.
 
-First a search over tilts, shifts and sizes at 8 mm, from its best a similarity, then a
-similarity and an affine at 4 mm and an affine at 2 mm. Only voxels in and around the
-template's brain are compared, so that a scan may have its skull or not. SimpleITK, not
-DIPY, because one wheel brings the registration, the bias correction and a mask in the
-metric, and nothing else with it; it leaves threads and seeds to the caller.
+First a search over tilts and shifts at 8 mm with a head of the usual size, from its
+best a rigid turn, then a similarity and an affine at 4 mm, and an affine at 2 mm. Only
+what is in and around the template's brain is compared: scans may have a skull or not.
+SimpleITK, not DIPY, because one wheel brings the registration, the bias correction and
+a mask in the metric, and nothing else with it; it leaves threads and seeds to callers.
 
 Letters: ``x y z`` voxels.
 """
@@ -28,14 +28,9 @@ _AROUND_MM = 4.0  # beyond the brain: fluid is dark, and the skull not reached
 _MARGIN_MM = 48.0  # of air around a scan, so that no tilt leads outside of it
 _TILTS = 2, 0.25  # steps to either side and radians a step, nose up and down
 _SHIFTS = (0, 1, 3), 10.0  # steps to either side along x, y, z, and millimetres a step
-_SIZES = 1, 0.07  # steps to either side and share of the template a step
-_SIZE = 0.93  # of most heads, seen from the template; one that is off is not found
-_SAMPLED = {
-    ROUGH_MM: 1.0,
-    MIDDLE_MM: 0.2,
-    FINE_MM: 0.05,
-}  # share of voxels compared in each step
-_FIRST_STEP_MM, _ITERATIONS = 0.5, 60
+_SIZE = 0.93  # of most heads, seen from the template, which is larger
+_SAMPLED = {MIDDLE_MM: 0.2, FINE_MM: 0.05}  # share of voxels compared in each step
+_ITERATIONS = 60
 _BRIGHT_PERCENTILE = 99.0
 _TOP_MM = 10.0  # from the brain of the template to the skin above it
 
@@ -63,53 +58,114 @@ def align(volume: Volume, template: Template, *, seed: int) -> Alignment:
     True
     """
     rough = align_roughly(volume, template)
-    middle = _refined(
-        volume, template, rough.scan_of_template, MIDDLE_MM, "similarity", seed=seed
-    )
-    middle = _refined(volume, template, middle, MIDDLE_MM, "affine", seed=seed)
-    fine = _refined(volume, template, middle, FINE_MM, "affine", seed=seed)
+    pair = _Pair.of(volume, template, MIDDLE_MM)
+    found = _turned(pair, rough.scan_of_template, seed=seed)
+    found = _refined(pair, found, "similarity", seed=seed)
+    found = _refined(pair, found, "affine", seed=seed)
+    pair = _Pair.of(volume, template, FINE_MM)
+    found = _refined(pair, found, "affine", seed=seed)
     step = {
         "Name": "affine registration",
         "Software": "SimpleITK",
         "Metric": "correlation in and around the brain",
-        "SpacingMm": [MIDDLE_MM, MIDDLE_MM, FINE_MM],
+        "SpacingMm": [MIDDLE_MM, MIDDLE_MM, MIDDLE_MM, FINE_MM],
         "Seed": seed,
     }
-    return replace(rough, scan_of_template=fine, steps=(*rough.steps, step))
+    return replace(rough, scan_of_template=found, steps=(*rough.steps, step))
 
 
 def align_roughly(volume: Volume, template: Template) -> Alignment:
-    """Search tilts, shifts and sizes, and go on from the best."""
-    itk = simpleitk()
-    fixed = template.on(template.grid.at(ROUGH_MM))
-    grid = box_around(volume, ROUGH_MM, _MARGIN_MM)
-    moving = _leveled(shown_on(grid, volume))
-    method = itk.ImageRegistrationMethod()
-    method.SetMetricAsCorrelation()
-    method.SetMetricFixedMask(
-        itk_image(around_brain(fixed, ROUGH_MM), fixed.grid, np.uint8)
-    )
-    method.SetInterpolator(itk.sitkLinear)
-    start = itk.Similarity3DTransform()
-    start.SetCenter(_middle(fixed).tolist())
-    start.SetTranslation(_first_shift(moving, grid, fixed).tolist())
-    start.SetScale(_SIZE)
-    tilts, radians = _TILTS
-    steps, mm = _SHIFTS
-    sizes, share = _SIZES
-    method.SetOptimizerAsExhaustive([tilts, 0, 0, *steps, sizes])
-    half = radians / 2  # a versor holds the sine of half the angle
-    method.SetOptimizerScales([half, 1.0, 1.0, mm, mm, mm, share])
-    method.SetInitialTransform(start, inPlace=True)
-    _run(method, itk_image(fixed.intensity, fixed.grid), itk_image(moving, grid))
-    found = _refined(volume, template, _matrix(start), ROUGH_MM, "similarity", seed=0)
+    """Search tilts and shifts of a head of the usual size, and go on from the best.
+
+    The size is not searched: so coarse, skull and scalp are easily taken for the brain.
+    """
+    pair = _Pair.of(volume, template, ROUGH_MM, around_mm=ROUGH_MM)
+    found = _turned(pair, _searched(pair), seed=0)
     step = {
-        "Name": "search over tilts, shifts and sizes",
+        "Name": "search over tilts and shifts",
         "Software": "SimpleITK",
         "Metric": "correlation in and around the brain",
         "SpacingMm": ROUGH_MM,
     }
     return Alignment(scan_of_template=found, steps=(step,))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pair:
+    """Template and scan at one resolution, as ITK's images, and what is compared."""
+
+    template: Template
+    fixed: Any
+    moving: Any
+    mask: Any
+    shift: Float[np.ndarray, " 3"]  # from the template's brain to the scan's, roughly
+    seed: int = 1  # of ITK, where 0 is the clock
+
+    @classmethod
+    def of(
+        cls,
+        volume: Volume,
+        template: Template,
+        spacing_mm: float,
+        around_mm: float = _AROUND_MM,
+    ) -> _Pair:
+        here = template.on(template.grid.at(spacing_mm))
+        grid = box_around(volume, spacing_mm, _MARGIN_MM)
+        moving = _leveled(shown_on(grid, volume))
+        return cls(
+            template=here,
+            fixed=itk_image(here.intensity, here.grid),
+            moving=itk_image(moving, grid),
+            mask=itk_image(around_brain(here, around_mm), here.grid, np.uint8),
+            shift=_first_shift(moving, grid, here),
+        )
+
+    def method(self, size: float = 1.0) -> tuple[Any, Any]:
+        """Return a registration without its optimizer, and the template in one size."""
+        itk = simpleitk()
+        method = itk.ImageRegistrationMethod()
+        method.SetMetricAsCorrelation()
+        method.SetMetricFixedMask(_sized(self.mask, size))
+        method.SetInterpolator(itk.sitkLinear)
+        spacing = self.template.grid.spacing_mm
+        if (share := _SAMPLED.get(spacing)) is not None:
+            method.SetMetricSamplingStrategy(method.RANDOM)
+            method.SetMetricSamplingPercentage(share, self.seed)
+        return method, _sized(self.fixed, size)
+
+
+def _searched(pair: _Pair) -> Affine:
+    """Return the best of all tilts and shifts."""
+    itk = simpleitk()
+    center = _middle(pair.template)
+    start = itk.Euler3DTransform()
+    start.SetCenter((_SIZE * center).tolist())
+    start.SetTranslation((pair.shift + center - _SIZE * center).tolist())
+    tilts, radians = _TILTS
+    steps, mm = _SHIFTS
+    method, fixed = pair.method(_SIZE)
+    method.SetOptimizerAsExhaustive([tilts, 0, 0, *steps])
+    method.SetOptimizerScales([radians, 1.0, 1.0, mm, mm, mm])
+    method.SetInitialTransform(start, inPlace=True)
+    _run(method, fixed, pair.moving)
+    return _matrix(start, _SIZE)
+
+
+def _turned(pair: _Pair, start: Affine, *, seed: int) -> Affine:
+    """Return a better matrix than ``start`` of the same size."""
+    itk = simpleitk()
+    size = float(np.cbrt(np.linalg.det(start[:3, :3])))
+    center = _middle(pair.template)
+    transform = itk.Euler3DTransform()
+    transform.SetCenter((size * center).tolist())
+    transform.SetMatrix(_rotation_in(start).ravel().tolist())
+    moved = start[:3, :3] @ center + start[:3, 3] - size * center
+    transform.SetTranslation(moved.tolist())
+    method, fixed = replace(pair, seed=seed + 1).method(size)
+    _descend(method, first_step_mm=1.0)
+    method.SetInitialTransform(transform, inPlace=True)
+    better = _run(method, fixed, pair.moving)
+    return _matrix(transform, size) if better else start
 
 
 def simpleitk() -> Any:
@@ -122,21 +178,10 @@ def simpleitk() -> Any:
     return untyped
 
 
-def _refined(
-    volume: Volume,
-    template: Template,
-    start: Affine,
-    spacing_mm: float,
-    kind: str,
-    *,
-    seed: int,
-) -> Affine:
-    """Return a better matrix than ``start``, by gradient descent at one resolution."""
+def _refined(pair: _Pair, start: Affine, kind: str, *, seed: int) -> Affine:
+    """Return a better matrix than ``start``: a similarity, or an affine."""
     itk = simpleitk()
-    fixed = template.on(template.grid.at(spacing_mm))
-    grid = box_around(volume, spacing_mm, _MARGIN_MM)
-    moving = _leveled(shown_on(grid, volume))
-    center = _middle(fixed)
+    center = _middle(pair.template)
     if kind == "similarity":
         transform = itk.Similarity3DTransform()
         transform.SetCenter(center.tolist())
@@ -148,19 +193,27 @@ def _refined(
         transform.SetMatrix(start[:3, :3].ravel().tolist())
     moved = start[:3, :3] @ center + start[:3, 3] - center
     transform.SetTranslation(moved.tolist())
-    method = itk.ImageRegistrationMethod()
-    method.SetMetricAsCorrelation()
-    method.SetMetricFixedMask(itk_image(around_brain(fixed), fixed.grid, np.uint8))
-    method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(_SAMPLED[spacing_mm], seed + 1)  # 0 is the clock
-    method.SetInterpolator(itk.sitkLinear)
+    method, fixed = replace(pair, seed=seed + 1).method()
+    _descend(method, first_step_mm=0.5)
+    method.SetInitialTransform(transform, inPlace=True)
+    better = _run(method, fixed, pair.moving)
+    return _matrix(transform) if better else start
+
+
+def _descend(method: Any, *, first_step_mm: float) -> None:
+    """Let a registration go down the gradient."""
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=_FIRST_STEP_MM, minStep=0.01, numberOfIterations=_ITERATIONS
+        learningRate=first_step_mm, minStep=0.01, numberOfIterations=_ITERATIONS
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetInitialTransform(transform, inPlace=True)
-    _run(method, itk_image(fixed.intensity, fixed.grid), itk_image(moving, grid))
-    return _matrix(transform)
+
+
+def _sized(image: Any, size: float) -> Any:
+    """Return an image of ITK that is ``size`` times as large around the origin."""
+    sized = simpleitk().Image(image)
+    sized.SetOrigin([size * place for place in image.GetOrigin()])
+    sized.SetSpacing([size * side for side in image.GetSpacing()])
+    return sized
 
 
 def _rotation_in(affine: Affine) -> Float[np.ndarray, "3 3"]:
@@ -173,11 +226,9 @@ def around_brain(
     fixed: Template, mm: float = _AROUND_MM
 ) -> Float32[np.ndarray, "x y z"]:
     """Return the brain of the template and what is close to it."""
-    away = np.asarray(
-        ndimage.distance_transform_edt(
-            fixed.brain < 0.5, sampling=fixed.grid.spacing_mm
-        )
-    )
+    spacing = fixed.grid.spacing_mm
+    far_off = ndimage.distance_transform_edt(fixed.brain < 0.5, sampling=spacing)
+    away = np.asarray(far_off, dtype=np.float32)
     return (away <= mm).astype(np.float32)
 
 
@@ -222,17 +273,19 @@ def _leveled(voxels: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z
     return np.clip(voxels / white, 0, 1).astype(np.float32)
 
 
-def _run(method: Any, fixed: Any, moving: Any) -> None:
-    """Run a registration.
+def _run(method: Any, fixed: Any, moving: Any) -> bool:
+    """Run a registration; return whether it has made the two more alike.
 
     Raises:
         ScanError: if ITK gives up, say because nothing of the scan is near the brain.
     """
     try:
+        before = method.MetricEvaluate(fixed, moving)
         method.Execute(fixed, moving)
     except RuntimeError as error:
         cause = str(error).strip().splitlines()[-1]
         raise ScanError(f"cannot be registered ({cause})") from error
+    return bool(method.GetMetricValue() < before)  # lower is more alike
 
 
 def itk_image(
@@ -251,11 +304,16 @@ def itk_image(
     return image
 
 
-def _matrix(transform: Any) -> Affine:
-    """Return a transform of ITK, turned about a center, as one matrix."""
+def _matrix(transform: Any, size: float = 1.0) -> Affine:
+    """Return a transform of ITK, turned about a center, as one matrix.
+
+    Args:
+        transform: from the template in one size to the scan.
+        size: of that template.
+    """
     turn = np.array(transform.GetMatrix()).reshape(3, 3)
     center = np.array(transform.GetCenter())
     matrix = np.eye(4)
-    matrix[:3, :3] = turn
+    matrix[:3, :3] = size * turn
     matrix[:3, 3] = center + np.array(transform.GetTranslation()) - turn @ center
     return matrix

@@ -62,7 +62,7 @@ def test_a_head_far_from_the_middle_is_found() -> None:
 
 def test_what_itk_cannot_register_is_one_line() -> None:
     class Hopeless:
-        def Execute(self, fixed, moving) -> None:  # noqa: N802  # ITK's own name
+        def MetricEvaluate(self, fixed, moving) -> None:  # noqa: N802  # ITK's name
             raise RuntimeError("sitk\nAll samples map outside moving image buffer")
 
     with pytest.raises(ScanError, match=r"registered \(All samples map outside"):
