@@ -17,7 +17,7 @@ FEWEST = 10  # scans; of fewer nobody can say what is usual
 
 @dataclass(frozen=True, kw_only=True)
 class CohortLimits:
-    """When a scan stands out; where from: ``docs/tables/quality``."""
+    """When a scan stands out; chosen on scans of OASIS-1 and single others."""
 
     unusual: float = 5.0  # robust standard deviations below the median likeness
     same: float = 0.9995  # correlation of two scans that are one

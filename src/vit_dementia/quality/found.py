@@ -18,7 +18,7 @@ Voxels = Float32[np.ndarray, "x y z"]
 
 @dataclass(frozen=True, kw_only=True)
 class FoundLimits:
-    """What a scan may be before it is prepared; where from: ``docs/tables/quality``."""
+    """What a scan may be as found; chosen on OASIS-1 and single other scans."""
 
     fewest_values: int = 32  # different gray values; maps of labels have a dozen
     coldest: float = -0.1  # darkest voxel, of the brightest: CT has air at -1000

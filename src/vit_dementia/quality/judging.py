@@ -20,7 +20,7 @@ Map = Float32[np.ndarray, "x y z"]
 
 @dataclass(frozen=True, kw_only=True)
 class AlignedLimits:
-    """What a volume on the template may be; where from: ``docs/tables/quality``."""
+    """What a prepared scan may be; chosen on OASIS-1 and single other scans."""
 
     least_likeness: float = 0.35  # below: no T1-weighted brain lies there
     likeness: float = 0.60  # below: it lies there badly
