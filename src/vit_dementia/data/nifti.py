@@ -26,6 +26,7 @@ from jaxtyping import Float, Float32
 
 from vit_dementia.data.limits import LIMITS, MIB, Limits
 from vit_dementia.data.opening import opened
+from vit_dementia.data.placement import place
 from vit_dementia.errors import ScanError
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ _SINGLE = {1: b"n+1\0", 2: b"n+2\0"}  # voxels follow in the same file
 _PAIR = {1: b"ni1\0", 2: b"ni2\0"}  # voxels are in a file of their own
 _LARGEST_OFFSET = 16 * MIB  # of the voxels behind the header
 _SMALLEST_SIDE = 8  # voxels; what is smaller is no head
-_MM_OF_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # metre, millimetre, micrometre
-_SPACING_MM = 0.05, 50.0  # whatever lies outside is a wrong unit
-_FLATTEST = 0.05  # volume of a voxel as a share of the box with its sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +93,7 @@ def read_nifti(path: Path, *, limits: Limits = LIMITS) -> Stored:
         cause = " ".join(str(error).split())
         raise ScanError(f"{path}: damaged or cut off ({cause})") from error
     raw = np.frombuffer(content, dtype=dtype).reshape(shape, order="F")
-    affine, notes = _placed(path, header)
+    affine, notes = place(path, header)
     return Stored(_scaled(path, header, raw), affine, tuple(notes))
 
 
@@ -249,60 +247,3 @@ def _scaled(path: Path, header: Nifti1Header, raw: np.ndarray) -> np.ndarray:
             voxels *= np.float32(slope)
             voxels += np.float32(intercept)
     return voxels
-
-
-def _placed(
-    path: Path, header: Nifti1Header
-) -> tuple[Float[np.ndarray, "4 4"], list[str]]:
-    """Return the affine in millimetres, and what is uncertain about it."""
-    from nibabel.orientations import aff2axcodes
-    from nibabel.spatialimages import HeaderDataError
-
-    notes = []
-    sform, has_sform = header.get_sform(coded=True)
-    try:
-        qform, has_qform = header.get_qform(coded=True)
-    except (HeaderDataError, ValueError) as error:
-        if not has_sform:
-            cause = " ".join(str(error).split())
-            raise ScanError(
-                f"{path}: its orientation cannot be read ({cause})"
-            ) from error
-        qform, has_qform = None, 0
-    if has_sform:
-        affine = sform
-    elif has_qform:
-        affine = qform
-    else:
-        affine = header.get_base_affine()
-        notes.append("says nowhere how it is oriented: left and right are unknown")
-    unit = int(header["xyzt_units"]) & 7
-    affine = np.array(affine, dtype=np.float64)
-    affine[:3] *= _MM_OF_UNIT.get(unit, 1.0)
-    _check_affine(path, affine)
-    if has_sform and has_qform and np.isfinite(qform).all():
-        axes = ["".join(map(str, aff2axcodes(form))) for form in (sform, qform)]
-        if axes[0] != axes[1]:
-            notes.append(
-                f"its two orientations differ (sform {axes[0]}, qform {axes[1]}): the "
-                "sform was believed; left and right are uncertain"
-            )
-    return affine, notes
-
-
-def _check_affine(path: Path, affine: Float[np.ndarray, "4 4"]) -> None:
-    """Refuse an affine that no scanner can have meant."""
-    if not np.isfinite(affine).all():
-        raise ScanError(f"{path}: its affine holds numbers that are not finite")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    low, high = _SPACING_MM
-    if spacing.min() < low or spacing.max() > high:
-        sides = " x ".join(f"{side:.4g}" for side in spacing)
-        raise ScanError(
-            f"{path}: found voxels of {sides} mm; needs {low:g} to {high:g} mm "
-            "(is the unit millimetres?)"
-        )
-    if abs(np.linalg.det(affine[:3, :3])) < _FLATTEST * spacing.prod():
-        raise ScanError(
-            f"{path}: the axes of its affine do not span a room; needs three"
-        )
