@@ -37,7 +37,8 @@ def requirements(project: dict) -> list[Requirement]:
         *(line for group in (*extras, *groups) for line in group),
         *project["build-system"]["requires"],
     ]
-    return [Requirement(line) for line in lines]
+    needed = [Requirement(line) for line in lines]
+    return [one for one in needed if one.name != project["project"]["name"]]
 
 
 def test_every_dependency_is_pinned_within_its_range(project, pins) -> None:
@@ -48,6 +49,12 @@ def test_every_dependency_is_pinned_within_its_range(project, pins) -> None:
         or not needed.specifier.contains(version)
     ]
     assert wrong == []
+
+
+def test_the_extra_all_holds_every_other_one(project) -> None:
+    extras = dict(project["project"]["optional-dependencies"])
+    (everything,) = extras.pop("all")
+    assert Requirement(everything).extras == extras.keys()
 
 
 def test_pins_are_plain_versions(pins) -> None:
@@ -76,7 +83,13 @@ def test_conda_only_brings_python_and_pip(repository) -> None:
     assert by_pip == {"pip": ["-e ."]}
 
 
-IMPORT_NAME = {"pillow": "pil", "scikit_learn": "sklearn"}
+# ANTsPy, and Dask's part for clusters, which its extra `distributed` brings.
+IMPORT_NAME = {
+    "pillow": "pil",
+    "scikit_learn": "sklearn",
+    "antspyx": "ants",
+    "dask": "distributed",
+}
 # What `bench --peers` is timed beside where somebody has installed it; never needed.
 PEERS = {"timm", "torchvision", "vit_pytorch"}
 BESIDE_PEERS = "src/vit_dementia/benchmark"
