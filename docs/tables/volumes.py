@@ -1,0 +1,339 @@
+"""Make ``volumes.tsv``: slices and whole volumes of the same people, beside the floors.
+
+Who has dementia (CDR above 0) among the people of a BIDS data set who have a diagnosis;
+whoever has none is left out and never counts as healthy. The same five folds by
+participant for every model, one setting of each, no other tried on these folds. Each is
+scored on everybody, on people of 60 and over (where age tells little), and on those
+whose volume is like the others: its correlation with the voxelwise median of all
+volumes is ``LIKE_OTHERS`` or more. The predictions behind each row are written to
+``volumes/``, under made-up names, and docs/explanation/volumes.md gets the table.
+
+Run: ``make table volumes ARGS="DATA WEIGHTS"`` with the BIDS folder and the DeiT-tiny
+weights. What is in ``runs/table-volumes`` already is not run again; further arguments
+name models, to train some of them elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import shlex
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.evaluation.scores import score
+from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.inference.rows import predictions_of_rows
+from vit_dementia.preparation.pack import pack_scans
+from vit_dementia.preparation.volumes import VolumePreprocessing
+from vit_dementia.progress import Quiet
+from vit_dementia.training.history import read_history
+from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.floors import floor_predictions
+from vit_dementia.workflows.scoring import read_run
+
+HERE = Path(__file__).parent
+WORK = Path("runs/table-volumes")
+PAGE = HERE.parent / "explanation" / "volumes.md"
+START, END = "<!-- results -->", "<!-- /results -->"
+FOLDS, SEED = 5, 0
+DEMENTIA = dict.fromkeys(("very mild", "mild", "moderate"), "dementia")
+LABELS = ",".join(f"{old}={new}" for old, new in DEMENTIA.items())
+COHORT = f"DATA --label-map '{LABELS}' --visits baseline"
+FROZEN = (
+    "--init WEIGHTS --freeze backbone --vit.pooling mean --epochs 12"
+    " --learning-rate 3e-3 --batch-size 32"
+)
+ARMS = {
+    "volumes, from DeiT-tiny, frozen": "--input volume --data.spacing-mm 4"
+    f" --vit.patch-size 8 {FROZEN}",
+    "volumes, from scratch": "--recipe volumes",
+}
+LINEAR = "linear model on pixels"
+FLOORS = (
+    "majority class",
+    "age and sex alone",
+    "linear model on silhouette and background",
+    LINEAR,
+)
+OLD = 60  # years
+LIKE_OTHERS = 0.87
+GRID = VolumePreprocessing(size=(96, 112, 96), spacing_mm=2.0)
+
+
+def main() -> None:
+    """Run what is missing, then write the table from all that is there."""
+    filled = dict(zip(("DATA", "WEIGHTS"), sys.argv[1:3], strict=True))
+    only = sys.argv[3:]
+    if not (WORK / "split.json").exists():
+        _call(
+            f"split {COHORT} --folds {FOLDS} --seed {SEED} --out {WORK}/split.json",
+            filled,
+        )
+    for arm in ARMS:
+        for fold in range(FOLDS):
+            if not only or arm in only:
+                _run(arm, fold, filled)
+    if not only:
+        _write_table(Path(filled["DATA"]))
+
+
+def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
+    out = _folder(arm, fold)
+    if (out / "commit.json").exists():
+        return
+    places = {"FOLD": str(fold), "OUT": str(out), "SPLIT": str(WORK / "split.json")}
+    command = "train --resume OUT" if out.exists() else _command(arm)
+    _call(command, filled | places)
+    write_json(out / "commit.json", _commit())
+
+
+def _command(arm: str) -> str:
+    return (
+        f"train {COHORT} --split SPLIT --fold FOLD --seed {SEED} {ARMS[arm]} --out OUT"
+    )
+
+
+def _folder(arm: str, fold: int) -> Path:
+    return WORK / arm.replace(",", "").replace(" ", "-") / str(fold)
+
+
+def _commit() -> str:
+    words = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
+    return subprocess.check_output(words, text=True).strip()
+
+
+def _call(command: str, filled: dict[str, str]) -> None:
+    words = [filled.get(word, word) for word in shlex.split(command)]
+    subprocess.run([sys.executable, "-m", "vit_dementia", *words], check=True)
+
+
+def _write_table(data: Path) -> None:
+    everyone = Cohort.from_path(data, label_map=DEMENTIA, visits="baseline")
+    facts = pd.DataFrame(
+        {
+            "old": everyone.table["age"].to_numpy() >= OLD,
+            "like_others": _like_others(data, everyone),
+        },
+        index=everyone.table["participant_id"],
+    )
+    told: dict[str, list[Predictions]] = defaultdict(list)
+    for number, arm in enumerate(ARMS):
+        for fold in range(FOLDS):
+            answers = _answers(arm, fold, everyone, with_floors=not number)
+            for model, predictions in answers.items():
+                told[model].append(predictions)
+    tables = {model: _written(model, parts, facts) for model, parts in told.items()}
+    minutes = {arm: _minutes(arm) for arm in ARMS}
+    rows = [
+        row | {"minutes": minutes.get(model), **_origin(model)}
+        for model in tables
+        for row in rows_of(model, tables)
+    ]
+    frame = pd.DataFrame(rows)
+    write_text(
+        HERE / "volumes.tsv", frame.to_csv(sep="\t", index=False, lineterminator="\n")
+    )
+    _fill_page()
+
+
+def page_table() -> str:
+    """Return the rows of ``volumes.tsv`` as the page shows them."""
+    table = pd.read_csv(HERE / "volumes.tsv", sep="\t")
+    lines = []
+    for group, rows in table.groupby("group", sort=False):
+        first = rows.iloc[0]
+        lines += [
+            f"**{str(group).capitalize()}**: {first.n_participants} people,"
+            f" {first.n_dementia} with dementia",
+            "",
+            "| model | AUROC | above the linear model |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            f"| {row.model} | {_with_interval(row, 'auroc')} |"
+            f" {_with_interval(row, 'above_linear')} |"
+            for row in rows.itertuples()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _with_interval(row: Any, name: str) -> str:
+    value, low = getattr(row, name), getattr(row, f"{name}_low")
+    if pd.isna(value):
+        return ""
+    high = getattr(row, f"{name}_high")
+    said = f"{value:.2f}" if pd.isna(low) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return said.replace("-", "\N{MINUS SIGN}")
+
+
+def _fill_page() -> None:
+    before, rest = PAGE.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    write_text(PAGE, f"{before}{START}\n{page_table()}{END}{after}")
+
+
+def _answers(
+    arm: str, fold: int, everyone: Cohort, *, with_floors: bool
+) -> dict[str, Predictions]:
+    """Return what a model, and perhaps the floors, say of the test people of a fold."""
+    run = RunFolder.open(_folder(arm, fold))
+    reading = read_run(run, data=everyone, watch=Quiet())
+    known, asked = reading.part("train"), reading.part("test")
+    answer = reading.answer(asked.images[asked.rows])
+    floors = {}
+    if with_floors:
+        told = floor_predictions(
+            known,
+            asked,
+            classes=reading.model.classes,
+            trained_on=known.label[known.first],
+        )
+        floors = {name: told[name] for name in FLOORS}
+    return {**floors, arm: predictions_of_rows(asked.cohort, asked.rows, answer)}
+
+
+def _origin(model: str) -> dict[str, Any]:
+    if model not in ARMS:
+        return {"seed": SEED}
+    return {
+        "seed": SEED,
+        "commit": read_json(_folder(model, 0) / "commit.json"),
+        "machine": f"{platform.machine()}, 1 thread, shared",
+        "command": "vit-dementia " + _command(model),
+    }
+
+
+def _minutes(arm: str) -> float:
+    """Return how long the epochs of all folds took."""
+    seconds = [
+        epoch.seconds
+        for fold in range(FOLDS)
+        for epoch in read_history(_folder(arm, fold) / "history.jsonl")
+    ]
+    return round(sum(seconds) / 60, 1)
+
+
+def _written(model: str, parts: list[Predictions], facts: pd.DataFrame) -> pd.DataFrame:
+    """Write made-up names, labels and probabilities; return the table."""
+    people = [
+        part.by_participant().table.assign(fold=n) for n, part in enumerate(parts)
+    ]
+    told = pd.concat(people, ignore_index=True)
+    names = _made_up_names(told.participant_id)
+    known = facts.loc[told.participant_id]
+    frame = pd.DataFrame(
+        {
+            "person": [names[who] for who in told.participant_id],
+            "label": told.label,
+            "p_CN": told.p_CN.round(6),
+            "p_dementia": told.p_dementia.round(6),
+            "fold": told.fold,
+            "old": known.old.to_numpy(),
+            "like_others": known.like_others.to_numpy(),
+        }
+    ).sort_values("person", ignore_index=True)
+    (HERE / "volumes").mkdir(exist_ok=True)
+    file = HERE / "volumes" / file_name(model)
+    write_text(file, frame.to_csv(sep="\t", index=False, lineterminator="\n"))
+    return frame
+
+
+def file_name(model: str) -> str:
+    """Name the predictions of a model.
+
+    >>> file_name("volumes, from scratch")
+    'volumes-from-scratch.tsv'
+    """
+    return model.replace(",", "").replace(" ", "-") + ".tsv"
+
+
+def _made_up_names(participants: pd.Series) -> dict[str, str]:
+    """Return a random name for each participant, the same in all files."""
+    file = WORK / "made-up-names.json"
+    names: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    new = sorted(set(participants) - set(names))
+    secrets.SystemRandom().shuffle(new)
+    names |= {who: f"person-{len(names) + n:03}" for n, who in enumerate(new, start=1)}
+    write_json(file, names)
+    return names
+
+
+def rows_of(model: str, tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Return the scores of a model on everybody and on each group of people."""
+    own = tables[model]
+    groups: dict[str, Bool[np.ndarray, " n"]] = {
+        "everybody": np.ones(len(own), bool),
+        "60 and over": own.old.to_numpy(),
+        "like the others": own.like_others.to_numpy(),
+    }
+    return [
+        {"model": model, "group": group} | _scores(own[chosen], tables[LINEAR][chosen])
+        for group, chosen in groups.items()
+    ]
+
+
+def _scores(own: pd.DataFrame, linear: pd.DataFrame) -> dict[str, Any]:
+    told, floor = _predictions(own), _predictions(linear)
+    fold_of = dict(zip(own.person, own.fold, strict=True))
+    floors = {} if own.equals(linear) else {LINEAR: floor}
+    metrics = score(told, fold_of=fold_of, floors=floors, seed=SEED)
+    people = metrics["by_participant"]
+    entry = people["scores"]["auroc"]
+    above = metrics["above_floor"].get("auroc", {}).get("difference", {})
+    return {
+        "n_participants": len(own),
+        "n_dementia": int((own.label == "dementia").sum()),
+        "auroc": _rounded(entry["value"]),
+        "auroc_low": _rounded(entry.get("low")),
+        "auroc_high": _rounded(entry.get("high")),
+        "above_linear": _rounded(above.get("value")),
+        "above_linear_low": _rounded(above.get("low")),
+        "above_linear_high": _rounded(above.get("high")),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _predictions(table: pd.DataFrame) -> Predictions:
+    count = len(table)
+    return Predictions.from_arrays(
+        ("CN", "dementia"),
+        participant_ids=table.person.tolist(),
+        session_ids=["n/a"] * count,
+        paths=table.person.tolist(),
+        labels=table.label.tolist(),
+        probabilities=table[["p_CN", "p_dementia"]].to_numpy(float),
+    )
+
+
+def _like_others(data: Path, asked: Cohort) -> Bool[np.ndarray, " n"]:
+    """Say of each volume asked for whether it is like all volumes of the data set."""
+    cohort = Cohort.from_path(data, keep_unlabelled=True)
+    cohort, volumes = pack_scans(cohort, GRID)
+    alike = dict(zip(cohort.table["path"], likeness(volumes), strict=True))
+    return np.array([alike[path] >= LIKE_OTHERS for path in asked.table["path"]])
+
+
+def likeness(volumes: np.ndarray) -> Float[np.ndarray, " n"]:
+    """Return the correlation of each volume with the voxelwise median of all."""
+    planes = range(volumes.shape[2])
+    middle = np.stack([np.median(volumes[:, 0, z], axis=0) for z in planes]).ravel()
+    return np.array([np.corrcoef(one.ravel(), middle)[0, 1] for one in volumes])
+
+
+if __name__ == "__main__":
+    main()
