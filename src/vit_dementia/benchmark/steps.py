@@ -23,7 +23,7 @@ from vit_dementia.benchmark.timing import finish_on
 from vit_dementia.config import RunConfig
 from vit_dementia.data.augmentation import augment
 from vit_dementia.data.draws import Draws, keys_for
-from vit_dementia.inference.compute import described, make_fabric
+from vit_dementia.inference.compute import described, deterministic, make_fabric
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.training.loop import Batch, classify, fit
 from vit_dementia.training.optimizer import freeze, make_optimizer
@@ -148,13 +148,14 @@ def share_of_data(
         file = Path(folder) / "slices.npy"
         np.save(file, random_slices(_NUM_SLICES, (config.data.channels, *size)))
         images = np.load(file, mmap_mode="r")
-        times = time_steps(
-            begin_model(config, classes=_CLASSES, image_size=size),
-            images,
-            config,
-            fabric=fabric,
-            seconds=seconds,
-        )
+        with deterministic(asked=config.train.deterministic):
+            times = time_steps(
+                begin_model(config, classes=_CLASSES, image_size=size),
+                images,
+                config,
+                fabric=fabric,
+                seconds=seconds,
+            )
         del images  # Windows removes no file that is mapped
     return {
         "where": described(fabric),
