@@ -36,9 +36,9 @@ def test_eight_phantoms_are_filled_in() -> None:
     settings = MaskConfig(decoder_dim=48, decoder_depth=1, hidden=0.5)
     model = MaskedAutoencoder(encoder, settings, generator)
     images = _heads() + 0.01 * torch.rand(8, 1, 32, 24, generator=generator)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
-    for step in range(200):
+    for step in range(500):
         noise = Draws(keys_for(0, step, places=range(8))).uniform(0.0, 1.0, 12)
         loss = model(images, choose_shown(noise, hidden=0.5)).mean()
         optimizer.zero_grad()
