@@ -44,7 +44,7 @@ def heads(root: Path, *, people: int, sessions: int = 1, first: int = 0) -> Path
             voxels[away < 5 * label] = 40.0
             voxels += np.abs(rng.normal(0, 4, voxels.shape))
             name = f"sub-{person:03}_ses-{session}_T1w.nii.gz"
-            affine = np.diag([2.0, 2.0, 2.0, 1.0])
+            affine = np.diag([4.5, 4.5, 4.5, 1.0])
             write_volume(root / name, Volume(voxels.astype(np.float32), affine))
             rows.append((name, CLASSES[label], f"sub-{person:03}", str(session)))
     columns = ["path", "label", "participant_id", "session_id"]
@@ -87,7 +87,7 @@ def test_the_model_folder_says_what_it_reads(trained) -> None:
     assert model.network.architecture.image_size == (32, 32, 32)
     assert model.network.architecture.visible is not None  # the corners are dark
     assert isinstance(model.preprocessing, VolumePreprocessing)
-    assert model.preprocessing.spacing_mm == 2.0
+    assert model.preprocessing.spacing_mm == 4.5
 
 
 def test_prediction_is_what_the_network_says_of_the_prepared_file(
@@ -166,7 +166,7 @@ def test_weights_for_slices_begin_a_model_of_volumes(command, tmp_path, cohort_f
 
 @pytest.mark.parametrize(
     ("change", "size"),
-    [("--data.spacing-mm=4", (16, 16, 16)), ("--data.volume-size=24 24 24", (24,) * 3)],
+    [("--data.spacing-mm=9", (16, 16, 16)), ("--data.volume-size=24 24 24", (24,) * 3)],
 )
 def test_the_grid_of_a_model_can_be_chosen(command, tmp_path, change, size) -> None:
     table = heads(tmp_path / "data", people=8)
