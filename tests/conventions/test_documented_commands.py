@@ -25,7 +25,7 @@ TEACHING = [
         for page in (
             *("phantoms", "check", "split", "train", "fine-tune", "pretrain"),
             *("resume", "scale-out", "cross-validate", "evaluate", "predict"),
-            *("convert", "tune", "export"),
+            *("convert", "tune", "export", "explain"),
         )
     ],
 ]
