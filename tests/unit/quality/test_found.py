@@ -54,11 +54,9 @@ def test_a_slab_is_no_whole_brain(head) -> None:
     assert codes(head[:, :, :40])["field of view"] == "fail"
 
 
-def test_noise_warns_and_drowning_in_it_fails(head) -> None:
+def test_noise_warns(head) -> None:
     rng = np.random.default_rng(1)
-    noisy = [np.abs(head + rng.normal(0, sd, head.shape)) for sd in (200, 700)]
-    assert codes(noisy[0])["noise"] == "warn"
-    assert codes(noisy[1])["noise"] == "fail"
+    assert codes(np.abs(head + rng.normal(0, 200, head.shape)))["noise"] == "warn"
 
 
 def test_hardly_anything_in_the_picture_fails(head) -> None:
