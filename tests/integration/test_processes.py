@@ -125,7 +125,7 @@ def test_what_two_began_one_ends(alone, together, tmp_path) -> None:
     _assert_as_good_as_same(folder, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.skip(reason="never run whole: no quiet machine yet")
 def test_what_one_began_two_end(alone, tmp_path) -> None:
     data, cache, whole = alone
     folder = _back_in_the_last_epoch(whole, tmp_path)
@@ -133,7 +133,7 @@ def test_what_one_began_two_end(alone, tmp_path) -> None:
     _assert_as_good_as_same(folder, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.skip(reason="never run whole: no quiet machine yet")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_or_killed_process_costs_nothing_that_was_saved(
     alone, tmp_path, number
@@ -160,7 +160,7 @@ def test_a_stopped_or_killed_process_costs_nothing_that_was_saved(
     _assert_as_good_as_same(out, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.skip(reason="never run whole: no quiet machine yet")
 @pytest.mark.parametrize("fault", ["a run is there", "no scan can be read"])
 def test_what_all_would_say_is_said_once(alone, tmp_path, fault) -> None:
     data, cache, out = alone

@@ -100,9 +100,9 @@ def faults_against(
     >>> none = Pipeline(pipeline="none").facts()
     >>> faults_against(none, none) is None
     True
-    >>> faults_against(none, none | {"spacing_mm": 2.0})
-    "prepared with spacing_mm 2.0 where the model needs None; redo it: vit-dementia prepare DATA OUT --pipeline none"
-    """  # noqa: E501 - the message is one line
+    >>> faults_against(none, none | {"spacing_mm": 2.0}).split(";")[0]
+    'prepared with spacing_mm 2.0 where the model needs None'
+    """
     redo = f"vit-dementia prepare DATA OUT --pipeline {needed['pipeline']}"
     if needed["spacing_mm"] is not None:
         redo += f" --spacing-mm {needed['spacing_mm']:g}"
