@@ -22,7 +22,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -150,7 +150,8 @@ def _of_slice(
             if method in FLOORS:
                 return _floor(method, network, seed)
             labels = torch.tensor([number])
-            found = explain(network, shown, labels, method=method, black=black)  # type: ignore[arg-type]
+            chosen = cast(Method, method)  # the floors have returned
+            found = explain(network, shown, labels, method=chosen, black=black)
             return without_pedestal(found, network)
 
         start = time.process_time()
