@@ -142,7 +142,7 @@ def _in_company(results: Sequence[Result]) -> list[Result]:
     typical = dict[int, float]()
     places = [k for k, result in enumerate(results) if result.row is not None]
     if places:
-        rows = np.stack([results[k].row for k in places])  # type: ignore[misc]
+        rows = np.stack([results[k].row for k in places])  # type: ignore[misc]  # places have rows
         typical = dict(zip(places, typicality(rows).tolist(), strict=True))
         least, strange = unusual(np.array([typical[k] for k in places]))
         for index in strange:
@@ -168,7 +168,7 @@ def _repeats(results: Sequence[Result]) -> list[tuple[int, int]]:
             pairs |= {(first, k)} if first != k else set()
     places = [k for k, result in enumerate(results) if result.row is not None]
     if len(places) > 1:
-        rows = np.stack([results[k].row for k in places])  # type: ignore[misc]
+        rows = np.stack([results[k].row for k in places])  # type: ignore[misc]  # places have rows
         pairs |= {(places[i], places[j]) for i, j in repeats(rows)}
     return sorted(pairs)
 
