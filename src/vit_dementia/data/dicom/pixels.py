@@ -62,7 +62,7 @@ def _check_decoder(header: Header, dataset: Any) -> None:
     try:
         available = get_decoder(syntax).is_available
         needed = "pip install 'vit-dementia[dicom]' brings a decoder"
-    except NotImplementedError:
+    except NotImplementedError:  # as pydicom says that it knows no such syntax
         available = False
     if not available:
         raise ScanError(
