@@ -11,7 +11,7 @@ from vit_dementia.data.phantoms import make_phantoms
 from vit_dementia.data.splits import holdout
 from vit_dementia.workflows.check import check
 
-pytestmark = pytest.mark.skip(reason="never run whole: no quiet machine yet")
+pytestmark = pytest.mark.slow
 PEOPLE, SLICES = (12, 20, 30, 40), (1, 4, 8, 16)
 COHORTS = 40
 

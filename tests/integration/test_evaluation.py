@@ -218,6 +218,7 @@ def test_a_run_or_a_table_is_needed_and_not_both(trained, command, tmp_path):
     assert "instead of it" in told.stderr
 
 
+@pytest.mark.slow
 def test_repetitions_are_scored_apart_and_their_spread_is_told(command, tmp_path):
     data = paint_cohort(tmp_path / "data", people=20)
     command(

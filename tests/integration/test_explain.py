@@ -152,6 +152,7 @@ def test_the_map_of_a_volume_lies_on_the_scan(kind, command, tmp_path) -> None:
     assert (tmp_path / "maps" / "0001.png").exists()
 
 
+@pytest.mark.slow
 def test_a_bright_border_that_gives_the_label_away_is_seen_outside_the_head(
     command, tmp_path
 ) -> None:

@@ -29,6 +29,7 @@ def test_images_are_split_singly_only_on_request(
     assert (len(fold["train"]), len(fold["val"]), len(fold["test"])) == (6, 0, 6)
 
 
+@pytest.mark.slow
 def test_another_part_and_other_positive_classes_are_scored(
     cohort_folder, command, tmp_path
 ) -> None:

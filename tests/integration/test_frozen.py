@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from vit_dementia.models.weights import load_model, read_weights
 
@@ -29,6 +30,7 @@ def test_ten_epochs_of_a_head_pass_the_backbone_once(
     assert np.isfinite(scored).all()
 
 
+@pytest.mark.slow
 def test_augmented_views_are_kept_too_and_resume_the_same(
     cohort_folder, command, tmp_path
 ) -> None:

@@ -74,6 +74,7 @@ def test_scores_are_those_of_scikit_learn_on_the_written_predictions(
     assert metrics["by_participant"]["n_participants"] == len(table) == 6
 
 
+@pytest.mark.slow
 def test_a_network_learns_eight_people_by_heart(tmp_path, command) -> None:
     data = paint_cohort(tmp_path / "data", people=8)
     out = tmp_path / "run"
@@ -173,6 +174,7 @@ def test_a_low_rank_change_is_merged_into_what_is_written(
     assert all(torch.equal(again[name], after[name]) for name in after)
 
 
+@pytest.mark.slow
 def test_cross_validation_scores_everybody_once_and_resumes_to_the_same(
     cohort_folder, command, tmp_path
 ) -> None:
@@ -214,6 +216,7 @@ def test_cross_validation_scores_everybody_once_and_resumes_to_the_same(
     assert (out / "crossed.json").read_bytes() == crossed
 
 
+@pytest.mark.slow
 def test_each_fold_keeps_the_recipe_that_its_validation_part_prefers(
     cohort_folder, command, tmp_path
 ) -> None:

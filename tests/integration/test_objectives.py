@@ -51,6 +51,7 @@ def _trained(command, tmp_path, data, name: str, *flags: str) -> torch.Tensor:
     return _weights(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_the_ordinal_loss_trains_another_model_on_three_stages(
     stages, command, tmp_path
 ) -> None:

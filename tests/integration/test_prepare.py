@@ -85,6 +85,7 @@ def test_good_scans_are_written_and_bad_ones_told_apart(
         assert not any(word in text for word in ("sub-0", str(made), str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_what_is_made_is_kept_and_what_changed_is_made_again(
     made, command, tmp_path
 ) -> None:
@@ -100,7 +101,7 @@ def test_what_is_made_is_kept_and_what_changed_is_made_again(
     assert hashes(out) != before
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 def test_a_damaged_output_is_made_again(made, command, tmp_path) -> None:
     command("prepare", made, "out", *NONE, check=3)
     before = hashes(tmp_path / "out")
@@ -135,7 +136,7 @@ def test_scans_are_not_overwritten_by_what_is_made_of_them(made, command) -> Non
         assert "lies among the scans" in told.stderr
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", ["fast", "t1-linear"])
 def test_registered_scans_lie_on_clinicas_grid_the_same_every_time(
     made, command, tmp_path, pipeline
@@ -155,7 +156,7 @@ def test_registered_scans_lie_on_clinicas_grid_the_same_every_time(
     }  # fmt: skip
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 def test_a_template_from_a_file_gives_its_name(made, command, tmp_path) -> None:
     there = reference(None)
     write_volume(

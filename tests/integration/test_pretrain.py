@@ -142,6 +142,7 @@ def recipe(tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_cross_validation_pretrains_inside_each_fold_on_those_who_train(
     command, tmp_path, recipe
 ) -> None:

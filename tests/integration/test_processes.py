@@ -103,10 +103,12 @@ def _back_in_the_last_epoch(folder: Path, tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_the_curves_of_two_processes_are_those_of_one(alone, together) -> None:
     _assert_as_good_as_same(together[0], alone[2])
 
 
+@pytest.mark.slow
 def test_one_of_the_two_speaks_and_writes(together) -> None:
     out, said = together
     assert "2 processes" in said
@@ -118,6 +120,7 @@ def test_one_of_the_two_speaks_and_writes(together) -> None:
     assert (out / "model" / "calibration.json").is_file()
 
 
+@pytest.mark.slow
 def test_what_two_began_one_ends(alone, together, tmp_path) -> None:
     _, cache, whole = alone
     folder = _back_in_the_last_epoch(together[0], tmp_path)
@@ -125,7 +128,7 @@ def test_what_two_began_one_ends(alone, together, tmp_path) -> None:
     _assert_as_good_as_same(folder, whole)
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 def test_what_one_began_two_end(alone, tmp_path) -> None:
     data, cache, whole = alone
     folder = _back_in_the_last_epoch(whole, tmp_path)
@@ -133,7 +136,7 @@ def test_what_one_began_two_end(alone, tmp_path) -> None:
     _assert_as_good_as_same(folder, whole)
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_or_killed_process_costs_nothing_that_was_saved(
     alone, tmp_path, number
@@ -160,7 +163,7 @@ def test_a_stopped_or_killed_process_costs_nothing_that_was_saved(
     _assert_as_good_as_same(out, whole)
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["a run is there", "no scan can be read"])
 def test_what_all_would_say_is_said_once(alone, tmp_path, fault) -> None:
     data, cache, out = alone

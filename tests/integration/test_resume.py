@@ -119,6 +119,7 @@ def test_killed_twice_and_resumed_gives_the_same_bits(unstopped, tmp_path) -> No
     _assert_same(out, whole)
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_costs_a_step_and_no_result(
     unstopped, tmp_path
 ) -> None:

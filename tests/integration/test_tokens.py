@@ -49,6 +49,7 @@ def test_all_patches_are_read_on_request(framed, command, tmp_path) -> None:
     command("convert", "run", "out", "--format=timm")
 
 
+@pytest.mark.slow
 def test_the_change_of_scores_is_told_of_the_test_part(
     framed, command, tmp_path
 ) -> None:

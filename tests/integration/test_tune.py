@@ -66,6 +66,7 @@ def test_the_best_trial_becomes_a_recipe_that_trains(
     assert not list((tmp_path / "tuned").rglob("*.safetensors"))  # trials keep none
 
 
+@pytest.mark.slow
 def test_nobody_in_the_test_part_is_looked_at(
     cohort_folder, space, command, tmp_path
 ) -> None:
@@ -84,6 +85,7 @@ def test_nobody_in_the_test_part_is_looked_at(
     assert not seen & set(tested.table["participant_id"])
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_trials_it_would_have_made(
     cohort_folder, space, command, tmp_path, monkeypatch
 ) -> None:

@@ -71,6 +71,7 @@ def trained(tmp_path_factory):
     return out, table
 
 
+@pytest.mark.slow
 def test_a_volume_model_learns_to_tell_people_apart(trained, command) -> None:
     out, _ = trained
     command("evaluate", out)
@@ -81,6 +82,7 @@ def test_a_volume_model_learns_to_tell_people_apart(trained, command) -> None:
         assert (scored / f"floors/{floor}.tsv").is_file()
 
 
+@pytest.mark.slow
 def test_the_model_folder_says_what_it_reads(trained) -> None:
     out, _ = trained
     model = read_model_folder(out)
@@ -90,6 +92,7 @@ def test_the_model_folder_says_what_it_reads(trained) -> None:
     assert model.preprocessing.spacing_mm == 4.5
 
 
+@pytest.mark.slow
 def test_prediction_is_what_the_network_says_of_the_prepared_file(
     trained, command
 ) -> None:
@@ -107,6 +110,7 @@ def test_prediction_is_what_the_network_says_of_the_prepared_file(
     assert result["participant_id"] == "sub-003"
 
 
+@pytest.mark.slow
 def test_sessions_of_one_person_are_answered_together(trained, command, tmp_path):
     out, _ = trained
     table = heads(tmp_path / "visits", people=2, sessions=2)
@@ -135,6 +139,7 @@ def test_slices_cannot_be_trained_on_as_volumes(cohort_folder, command) -> None:
     assert "NIfTI" in said
 
 
+@pytest.mark.slow
 def test_folds_of_volumes_pool_into_one_report(command, tmp_path) -> None:
     table = heads(tmp_path / "data", people=12)
     command(

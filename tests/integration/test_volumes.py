@@ -172,6 +172,7 @@ def test_settings_of_volumes_are_refused_for_pictures(cohort_folder, command) ->
     assert "data.slices" in told.stderr
 
 
+@pytest.mark.slow
 def test_folds_are_trained_and_scored_by_participant(bids, command, tmp_path) -> None:
     out = tmp_path / "cv"
     command(

@@ -25,7 +25,7 @@ def test_points_of_a_phantom_are_recovered_within_4_mm(whole_head) -> None:
     assert error_mm(found.scan_of_template, phantom.scan_of_template) < 4
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(2, 8))
 @pytest.mark.parametrize("whole_head", [False, True])
 def test_points_of_every_phantom_are_recovered_within_4_mm(number, whole_head) -> None:
@@ -34,6 +34,7 @@ def test_points_of_every_phantom_are_recovered_within_4_mm(number, whole_head) -
     assert error_mm(found.scan_of_template, phantom.scan_of_template) < 4
 
 
+@pytest.mark.slow
 def test_a_scan_on_tilted_axes_lies_where_the_untilted_one_does() -> None:
     phantom = head(1)
     angle = np.deg2rad(12)
@@ -50,6 +51,7 @@ def test_a_scan_on_tilted_axes_lies_where_the_untilted_one_does() -> None:
     assert error_mm(align(tilted, template, seed=0).scan_of_template, plain) < 1
 
 
+@pytest.mark.slow
 def test_the_same_scan_gives_the_same_numbers() -> None:
     phantom, template = head(1), load_template()
     first, second = (align(phantom.volume, template, seed=3) for _ in range(2))

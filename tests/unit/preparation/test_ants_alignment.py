@@ -31,14 +31,14 @@ def aligned(number: int, kind: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("kind", ["brain", "head"])
 def test_points_of_a_phantom_are_recovered_within_2_mm(number, kind) -> None:
     assert float(aligned(number, kind)[0]) < 2
 
 
-@pytest.mark.skip(reason="never run whole: no quiet machine yet")
+@pytest.mark.slow
 def test_the_same_scan_gives_the_same_numbers() -> None:
     assert aligned(1, "brain") == aligned(1, "brain")
 
