@@ -52,12 +52,8 @@ def explain(
     """
     from vit_dementia.data.scans import scans_in, who_is_on
     from vit_dementia.inference.model_folder import read_model_folder
-    from vit_dementia.workflows.explain import (
-        DEFAULT,
-        Asked,
-        explain_scans,
-        write_explanations,
-    )
+    from vit_dementia.workflows.explain import DEFAULT, Asked, explain_scans
+    from vit_dementia.workflows.explain_files import write_explanations
 
     files = scans_in(scans)
     who = None

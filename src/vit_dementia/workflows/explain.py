@@ -13,34 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vit_dementia import DISCLAIMER
 from vit_dementia.data.images import read_slice
 from vit_dementia.data.participants import Identity, identify
-from vit_dementia.data.volumes import Volume, read_volume, write_volume
+from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import ConfigError, ScanError
 from vit_dementia.explanation.faithfulness import Faithfulness, measure
 from vit_dementia.explanation.methods import Method, explain, without_pedestal
 from vit_dementia.explanation.outside import LARGEST, share_outside
-from vit_dementia.explanation.overlay import View, draw, planes
-from vit_dementia.files import write_bytes, write_json, write_text
+from vit_dementia.explanation.overlay import View, planes
 from vit_dementia.inference.compute import Device, make_fabric
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.back import back_to_slice, back_to_volume
 from vit_dementia.preparation.foreground import fits_foreground
+from vit_dementia.preparation.replay import judged
 from vit_dementia.preparation.silhouette import head_of
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import rows_of
 from vit_dementia.progress import Quiet, Watch
 
-FORMAT_VERSION = 1
 DEFAULT: Method = "occlusion"
 
 
@@ -172,7 +169,7 @@ def _explain(
         shown = read_slice(path, channels=way.channels)
         stored = way(shown)
     else:
-        volume = read_volume(path)
+        volume = judged(path, way.prepared).volume
         stored = way(volume)
     rows = rows_of(way, stored[None])
     a = model.network.architecture
@@ -275,70 +272,3 @@ def _prepared(
         rows.mean(axis=(0, 1)).astype(np.float32),
         (np.clip(fine, 0, None) / max(float(fine.max()), 1e-12)).mean(axis=0),
     )
-
-
-def write_explanations(
-    out: Path,
-    model: SavedModel,
-    asked: Asked,
-    answers: Iterable[Explanation | ScanError],
-) -> dict[str, Any]:
-    """Write a picture (and of a volume its map) for each scan, the table and the JSON.
-
-    Returns:
-        What ``explain --json`` prints.
-    """
-    results, refused, prepared = [], [], []
-    for number, one in enumerate(answers, 1):
-        if isinstance(one, ScanError):
-            refused.append(str(one))
-            continue
-        row = one.to_dict() | {"picture": f"{number:04}.png", "volume": ""}
-        title = f"{one.label}: probability {one.probability:.2f} · {asked.method}"
-        png = draw(one.views, title=title, note=one.sentence())
-        write_bytes(out / row["picture"], png)
-        if one.relevance is not None:
-            row["volume"] = f"{number:04}.nii.gz"
-            write_volume(out / row["volume"], one.relevance)
-        if one.prepared is not None:
-            prepared.append(one.prepared)
-        results.append(row)
-    if len(prepared) > 1:
-        write_bytes(out / "group.png", _group(prepared, asked))
-    table = pd.DataFrame(results)
-    write_text(
-        out / "explanations.tsv",
-        table.to_csv(sep="\t", index=False, lineterminator="\n"),
-    )
-    document = {
-        "format": FORMAT_VERSION,
-        "model": {"sha256": model.sha256, "classes": list(model.classes)},
-        "method": asked.method,
-        "results": results,
-        "refused": refused,
-        "outside_head": _typical(results, LARGEST[asked.method]),
-        "disclaimer": DISCLAIMER,
-    }
-    write_json(out / "explanations.json", document)
-    return document
-
-
-def _typical(results: list[dict[str, Any]], largest: float) -> dict[str, Any] | None:
-    """Say of the whole group whether the model looks outside the head."""
-    if not results:
-        return None
-    share = float(np.median([row["outside_head"] for row in results]))
-    return {
-        "median_share": share,
-        "largest_of_clean": largest,
-        "looks_outside": share > largest,
-    }
-
-
-def _group(prepared: list[View], asked: Asked) -> bytes:
-    mean = View(
-        np.mean([one.picture for one in prepared], axis=0),
-        np.mean([one.relevance for one in prepared], axis=0),
-    )
-    title = f"mean of {len(prepared)} scans · {asked.method}"
-    return draw([mean], title=title, note="each scan's map scaled to its own largest")
