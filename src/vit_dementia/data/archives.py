@@ -9,8 +9,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.errors import DataError
+from vit_dementia.limits import LIMITS, Limits
 
 _CHUNK = 1024**2  # bytes
 

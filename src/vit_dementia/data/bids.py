@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vit_dementia.data.classes import UNKNOWN
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.participants import canonical_participant, canonical_session
 from vit_dementia.errors import DataError
+from vit_dementia.limits import LIMITS, Limits
 
 _NAME = re.compile(
     r"(?P<sub>sub-[A-Za-z0-9]+)(?:_(?P<ses>ses-[A-Za-z0-9]+))?"

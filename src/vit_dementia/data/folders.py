@@ -10,10 +10,10 @@ from pathlib import Path
 
 from vit_dementia.data.classes import UNKNOWN, severity
 from vit_dementia.data.images import PICTURE_SUFFIXES
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.records import ROLE_OF
 from vit_dementia.errors import DataError
+from vit_dementia.limits import LIMITS, Limits
 
 # What systems and programs leave behind; names that begin with a dot go too.
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})

@@ -27,9 +27,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.opening import opened
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 log = logging.getLogger(__name__)
 

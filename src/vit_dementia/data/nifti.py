@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from vit_dementia.data.limits import LIMITS, MIB, Limits
 from vit_dementia.data.opening import opened
 from vit_dementia.data.placement import place
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, MIB, Limits
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header

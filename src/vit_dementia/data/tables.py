@@ -11,8 +11,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.errors import ManifestError
+from vit_dementia.limits import LIMITS, Limits
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _NAME_OF = {",": "commas", "\t": "tabs", ";": "semicolons"}

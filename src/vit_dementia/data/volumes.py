@@ -16,9 +16,9 @@ from jaxtyping import Float, Float32
 
 from vit_dementia import files
 from vit_dementia.data.dicom import is_dicom, read_dicom
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.nifti import Stored, read_nifti
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 _SPACE_CODE = {"scanner": 1, "template": 4}  # NIfTI's xform codes
 

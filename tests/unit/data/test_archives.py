@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vit_dementia.data.archives import unpack
-from vit_dementia.data.limits import Limits
 from vit_dementia.errors import DataError
+from vit_dementia.limits import Limits
 
 
 def make(path, members, compression=zipfile.ZIP_DEFLATED):

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from vit_dementia.data.folders import list_folders
-from vit_dementia.data.limits import Limits
 from vit_dementia.errors import DataError
+from vit_dementia.limits import Limits
 
 
 def test_class_folders_are_listed_with_everything_below_them(paint, tmp_path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vit_dementia.data.images import probe_size, read_slice
-from vit_dementia.data.limits import Limits
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import Limits
 
 RNG = np.random.default_rng(0)
 GRAY = RNG.integers(0, 256, (20, 13), dtype=np.uint8)

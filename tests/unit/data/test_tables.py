@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vit_dementia.data.limits import Limits
 from vit_dementia.data.tables import read_table
 from vit_dementia.errors import ManifestError
+from vit_dementia.limits import Limits
 
 
 def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path) -> None:

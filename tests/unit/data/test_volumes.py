@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 
-from vit_dementia.data.limits import Limits
 from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.volumes import Volume, read_volume, write_volume
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import Limits
 
 SHAPE = (9, 10, 11)
 AFFINE = np.array([[2.0, 0, 0, -9], [0, 3, 0, -12], [0, 0, 1.5, -7], [0, 0, 0, 1]])

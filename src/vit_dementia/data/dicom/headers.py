@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.opening import opened
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

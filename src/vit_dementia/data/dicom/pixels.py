@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from vit_dementia.data.dicom.headers import Header, damage, read_dataset
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 _TAGS = (
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation",

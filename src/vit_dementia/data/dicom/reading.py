@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from vit_dementia.data.dicom.choosing import Series, choose, series_in, why_not_a_head
 from vit_dementia.data.dicom.headers import Header, is_dicom, read_header
 from vit_dementia.data.dicom.stacking import check_series, stack
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.nifti import Stored, read_nifti
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 _SECONDS = 300  # that dcm2niix may take
 

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from vit_dementia.data.dicom.choosing import Series
 from vit_dementia.data.dicom.headers import Slice
 from vit_dementia.data.dicom.pixels import read_frames
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.nifti import Stored
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 _SAME_WAY = 1e-3  # of the cosines of two slices' directions
 _SAME_SIZE = 1e-3  # relative difference of pixel spacings

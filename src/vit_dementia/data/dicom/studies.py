@@ -10,11 +10,11 @@ from pathlib import Path
 from vit_dementia.data.dicom.choosing import choose, series_in
 from vit_dementia.data.dicom.headers import Header, is_dicom, read_header
 from vit_dementia.data.images import PICTURE_SUFFIXES
-from vit_dementia.data.limits import LIMITS, Limits
 from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.participants import Identity, canonical_participant
 from vit_dementia.data.pseudonyms import pseudonym
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 _LOOKED_AT = 200  # files, before a folder counts as one without DICOM
 
