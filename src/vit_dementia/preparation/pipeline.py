@@ -29,7 +29,7 @@ from vit_dementia.preparation.grids import (
 from vit_dementia.preparation.intensity import Intensity, normalized
 from vit_dementia.preparation.templates import Template, load_template
 
-VERSION = 1
+VERSION = 2
 """Of the numbers that come out: raised by whatever changes them."""
 
 Name = Literal["t1-linear", "fast", "none"]

@@ -11,27 +11,21 @@ from vit_dementia.preparation.alignment import align, align_roughly
 from vit_dementia.preparation.grids import box_around, shown_on
 from vit_dementia.preparation.templates import load_template
 
-MISSED = pytest.mark.xfail(
-    strict=True, reason="this whole head is laid 14 mm beside its place"
-)
 
-
-@pytest.mark.parametrize(
-    "whole_head", [False, pytest.param(True, marks=MISSED)], ids=["brain", "head"]
-)
-def test_points_of_a_phantom_are_recovered_within_4_mm(whole_head) -> None:
-    phantom = head(1, whole_head=whole_head)
+def test_points_of_a_head_with_a_skull_are_recovered_within_1_mm() -> None:
+    # Larger than most: from the size of most, skull and scalp were taken for brain.
+    phantom = head(1, whole_head=True)
     found = align(phantom.volume, load_template(), seed=0)
-    assert error_mm(found.scan_of_template, phantom.scan_of_template) < 4
+    assert error_mm(found.scan_of_template, phantom.scan_of_template) < 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(2, 8))
+@pytest.mark.parametrize("number", [2, 4])
 @pytest.mark.parametrize("whole_head", [False, True])
-def test_points_of_every_phantom_are_recovered_within_4_mm(number, whole_head) -> None:
+def test_points_of_every_phantom_are_recovered_within_1_mm(number, whole_head) -> None:
     phantom = head(number, whole_head=whole_head)
     found = align(phantom.volume, load_template(), seed=0)
-    assert error_mm(found.scan_of_template, phantom.scan_of_template) < 4
+    assert error_mm(found.scan_of_template, phantom.scan_of_template) < 1
 
 
 @pytest.mark.slow
@@ -65,7 +59,7 @@ def test_a_head_far_from_the_middle_is_found() -> None:
     found = align_roughly(Volume(phantom.volume.voxels, away), load_template())
     moved = phantom.scan_of_template.copy()
     moved[:3, 3] += [300, -200, 500]
-    assert error_mm(found.scan_of_template, moved) < 20
+    assert error_mm(found.scan_of_template, moved) < 5
 
 
 def test_what_itk_cannot_register_is_one_line() -> None:
