@@ -28,7 +28,7 @@ def refuse_two_labels(cohort: Cohort, images: UInt8[np.ndarray, "n c *space"]) -
     """
     rows_of: dict[int, list[int]] = defaultdict(list)
     for row, image in enumerate(images):
-        rows_of[zlib.crc32(np.ascontiguousarray(image))].append(row)
+        rows_of[zlib.crc32(np.ascontiguousarray(image).data)].append(row)
     table = cohort.table
     faults = []
     for rows in rows_of.values():
