@@ -14,28 +14,21 @@ right, to the front, up, ``h w`` pixels of a slice.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from vit_dementia.data.volumes import Volume
-from vit_dementia.errors import CheckpointError, ConfigError, ScanError
+from vit_dementia.errors import ConfigError, ScanError
 from vit_dementia.preparation.head_box import HeadBox, find_head, sampling
 from vit_dementia.preparation.replay import Facts, read_prepared
 from vit_dementia.preparation.slices import BRIGHT_PERCENTILE
+from vit_dementia.preparation.stored import Stored
 
-if TYPE_CHECKING:
-    from torch import Tensor
-else:
-    Tensor = Any  # torch is slow to import; the shape is still checked below it
-
-FORMAT_VERSION = 1
 KIND = "slab"  # the value of "input" in preprocessing.json
 Plane = Literal["axial", "coronal", "sagittal"]
 
@@ -57,7 +50,7 @@ _MARGIN_MM = 8.0  # above the top of the head
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlabPreprocessing:
+class SlabPreprocessing(Stored):
     """How some slices of a volume become the inputs of one model.
 
     Attributes:
@@ -69,10 +62,9 @@ class SlabPreprocessing:
         count: slices of each volume, evenly spaced.
         channels: 1 (gray) or 3 (the same three times).
         prepared: how the training volumes were prepared; None: as they were found.
-        mean: mean over the training slices, on the scale [0, 1].
-        std: standard deviation over the training slices, on the scale [0, 1].
     """
 
+    kind: ClassVar[str | None] = KIND
     what: ClassVar[str] = "slice"
     size: tuple[int, int]
     spacing_mm: float
@@ -81,8 +73,6 @@ class SlabPreprocessing:
     count: int
     channels: Literal[1, 3] = 1
     prepared: Facts | None = None
-    mean: float = 0.0
-    std: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cut."""
@@ -181,39 +171,6 @@ class SlabPreprocessing:
         if self.plane == "coronal":
             return across, head.back_front[1] - place, down
         return middle + place, front_to_back, down
-
-    def normalize(self, batch: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Return what the network reads, for one batch of prepared slices."""
-        return self.standardize(batch.float() / 255.0)
-
-    def standardize(self, batch: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Return values in [0, 1] as deviations from the mean, in units of ``std``."""
-        return (batch - self.mean) / self.std
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``preprocessing.json`` holds."""
-        told = {"format": FORMAT_VERSION, "input": KIND, **dataclasses.asdict(self)}
-        return told | {"prepared": json.loads(self.prepared or "null")}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SlabPreprocessing:
-        """Read back what ``to_dict`` gave.
-
-        Raises:
-            CheckpointError: if it is of another format or lacks a value.
-        """
-        own = {field.name for field in dataclasses.fields(cls)}
-        names = own | {"format", "input"}
-        if values.get("format") != FORMAT_VERSION or set(values) != names:
-            raise CheckpointError(
-                f"preprocessing.json: found format {values.get('format')!r} with "
-                f"{sorted(values)}; needs format {FORMAT_VERSION} with {sorted(names)}"
-            )
-        settings = {name: values[name] for name in own}
-        if settings["prepared"] is not None:
-            settings["prepared"] = json.dumps(settings["prepared"], sort_keys=True)
-        pairs = {name: tuple(settings[name]) for name in ("size", "slab_mm")}
-        return cls(**settings | pairs)
 
 
 def _centered(count: int, step: float) -> Float[np.ndarray, " m"]:

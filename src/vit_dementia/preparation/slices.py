@@ -9,46 +9,35 @@ Shapes: ``b`` slices, ``c`` channels, ``h w`` as read, ``H W`` as prepared.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from vit_dementia.data.images import read_slice
-from vit_dementia.errors import CheckpointError, ScanError
+from vit_dementia.errors import ScanError
+from vit_dementia.preparation.stored import Stored
 
-if TYPE_CHECKING:
-    from torch import Tensor
-else:
-    Tensor = Any  # torch is slow to import; the shape is still checked below it
-
-FORMAT_VERSION = 1
 BRIGHT_PERCENTILE = 99.5  # of the pixels above zero: white, whatever the file's unit
 
 
 @dataclass(frozen=True, kw_only=True)
-class SlicePreprocessing:
+class SlicePreprocessing(Stored):
     """How a slice becomes the input of one model.
 
     Attributes:
         size: height and width in pixels given to the network.
         channels: 1 (gray) or 3 (red, green, blue).
         fit: ``pad`` scales to fit and fills up with black, ``stretch`` scales sides.
-        mean: mean over the training slices, on the scale [0, 1].
-        std: standard deviation over the training slices, on the scale [0, 1].
     """
 
     what: ClassVar[str] = "slice"
     size: tuple[int, int]
     channels: Literal[1, 3] = 1
     fit: Literal["pad", "stretch"] = "pad"
-    mean: float = 0.0
-    std: float = 1.0
 
     @property
     def recipe(self) -> list[Any]:
@@ -106,34 +95,6 @@ class SlicePreprocessing:
         rows, columns = max(1, round(rows * zoom)), max(1, round(columns * zoom))
         top, left = (height - rows) // 2, (width - columns) // 2
         return slice(top, top + rows), slice(left, left + columns)
-
-    def normalize(self, batch: UInt8[Tensor, "b c H W"]) -> Float[Tensor, "b c H W"]:
-        """Return what the network reads, for one batch of prepared slices."""
-        return self.standardize(batch.float() / 255.0)
-
-    def standardize(self, batch: Float[Tensor, "b c H W"]) -> Float[Tensor, "b c H W"]:
-        """Return values in [0, 1] as deviations from the mean, in units of ``std``."""
-        return (batch - self.mean) / self.std
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``preprocessing.json`` holds."""
-        return {"format": FORMAT_VERSION, **dataclasses.asdict(self)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SlicePreprocessing:
-        """Read back what ``to_dict`` gave.
-
-        Raises:
-            CheckpointError: if it is of another format or lacks a value.
-        """
-        names = {field.name for field in dataclasses.fields(cls)} | {"format"}
-        if values.get("format") != FORMAT_VERSION or set(values) != names:
-            raise CheckpointError(
-                f"preprocessing.json: found format {values.get('format')!r} with "
-                f"{sorted(values)}; needs format {FORMAT_VERSION} with {sorted(names)}"
-            )
-        settings = {name: values[name] for name in names - {"format"}}
-        return cls(**settings | {"size": tuple(settings["size"])})
 
 
 def _to_8_bit(values: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:

@@ -13,51 +13,40 @@ the front, up), ``d h w`` voxels on the way, ``D H W`` as prepared.
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from scipy import ndimage
 
 from vit_dementia.data.volumes import Volume
-from vit_dementia.errors import CheckpointError, ConfigError, ScanError
+from vit_dementia.errors import ConfigError, ScanError
 from vit_dementia.preparation.replay import Facts, read_prepared
 from vit_dementia.preparation.slices import BRIGHT_PERCENTILE
+from vit_dementia.preparation.stored import Stored
 
-if TYPE_CHECKING:
-    from torch import Tensor
-else:
-    Tensor = Any  # torch is slow to import; the shape is still checked below it
-
-FORMAT_VERSION = 1
 KIND = "volume"  # the value of "input" in preprocessing.json
 _SAME = 0.01  # relative difference of voxel sizes that is rounding of a header
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumePreprocessing:
+class VolumePreprocessing(Stored):
     """How a volume becomes the input of one model.
 
     Attributes:
         size: depth, height and width in voxels given to the network.
         spacing_mm: side of a voxel given to the network.
         prepared: how the training volumes were prepared; None: as they were found.
-        mean: mean over the training volumes, on the scale [0, 1].
-        std: standard deviation over the training volumes, on the scale [0, 1].
     """
 
+    kind: ClassVar[str | None] = KIND
     what: ClassVar[str] = KIND
     size: tuple[int, int, int]
     spacing_mm: float
     channels: Literal[1] = 1
     prepared: Facts | None = None
-    mean: float = 0.0
-    std: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what no volume can be brought to."""
@@ -99,42 +88,6 @@ class VolumePreprocessing:
             scaled = _resampled(scaled, zoom)
         framed = _framed(scaled, self.size)
         return np.rint(framed * 255.0).astype(np.uint8)[None]
-
-    def normalize(
-        self, batch: UInt8[Tensor, "b c D H W"]
-    ) -> Float[Tensor, "b c D H W"]:
-        """Return what the network reads, for one batch of prepared volumes."""
-        return self.standardize(batch.float() / 255.0)
-
-    def standardize(
-        self, batch: Float[Tensor, "b c D H W"]
-    ) -> Float[Tensor, "b c D H W"]:
-        """Return values in [0, 1] as deviations from the mean, in units of ``std``."""
-        return (batch - self.mean) / self.std
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what ``preprocessing.json`` holds."""
-        told = {"format": FORMAT_VERSION, "input": KIND, **dataclasses.asdict(self)}
-        return told | {"prepared": json.loads(self.prepared or "null")}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VolumePreprocessing:
-        """Read back what ``to_dict`` gave.
-
-        Raises:
-            CheckpointError: if it is of another format or lacks a value.
-        """
-        own = {field.name for field in dataclasses.fields(cls)}
-        names = own | {"format", "input"}
-        if values.get("format") != FORMAT_VERSION or set(values) != names:
-            raise CheckpointError(
-                f"preprocessing.json: found format {values.get('format')!r} with "
-                f"{sorted(values)}; needs format {FORMAT_VERSION} with {sorted(names)}"
-            )
-        settings = {name: values[name] for name in own}
-        if settings["prepared"] is not None:
-            settings["prepared"] = json.dumps(settings["prepared"], sort_keys=True)
-        return cls(**settings | {"size": tuple(settings["size"])})
 
 
 def upright(voxels: Float32[np.ndarray, "x y z"]) -> Float32[np.ndarray, "z y x"]:
