@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_dementia.errors import DataError
+from vit_dementia.limits import LIMITS
 
 
 @contextmanager
@@ -63,15 +64,44 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, error: Callable[[str], Exception] = DataError) -> Any:
-    """Read one JSON file.
+    """Read one JSON file; a key that stands twice or a NaN is refused as damage.
 
     Raises:
-        DataError: (or ``error``) if the file is missing or not JSON.
+        DataError: (or ``error``) if the file is missing, too large or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a regular file")  # a pipe would be waited for
+        if (size := path.stat().st_size) > LIMITS.json_bytes:
+            raise ValueError(f"{size} bytes; at most {LIMITS.json_bytes} are read")
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as cause:
         raise error(f"{path}: cannot be read as JSON ({cause})") from cause
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON document says.
+
+    >>> parse_json('{"a": [1, null]}')
+    {'a': [1, None]}
+
+    Raises:
+        ValueError: also of NaN, of infinity, and of a key that stands twice.
+    """
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    told = dict(pairs)
+    if len(told) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:40]!r} stands twice")
+    return told
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def sha256_of(path: Path) -> str:

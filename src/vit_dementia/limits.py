@@ -33,6 +33,10 @@ class Limits:
     members: int = 200_000  # files in one archive
     unpacked_bytes: int = 32 * 1024 * MIB  # one archive, unpacked
     ratio: int = 200  # unpacked to packed size of one archive (deflate's worst: 1032)
+    weight_bytes: int = 64 * 1024 * MIB  # one file of weights
+    weight_ratio: int = 10  # tensors to their file; trained numbers hardly compress
+    json_bytes: int = 256 * MIB  # one JSON document
+    class_characters: int = 200  # the name of one class
 
 
 LIMITS = Limits()

@@ -15,7 +15,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.files import is_intact, read_json, sealed, write_json, write_text
+from vit_dementia.models.description import Architecture
 from vit_dementia.models.lora import merged_state
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import native
@@ -117,12 +118,14 @@ def read_model_folder(path: Path) -> SavedModel:
             f"fine-tuned: vit-dementia train DATA --init {path}"
         )
     training = dict(config.get("training", {}))
+    preprocessing = read_preprocessing(folder)
+    _refuse_other_size(preprocessing, weights.architecture, folder)
     calibration = _read_calibration(folder, weights.classes, config["sha256"])
     return SavedModel(
         network=weights.build().eval(),
         classes=weights.classes,
         ordered=bool(training.pop("ordered", False)),
-        preprocessing=read_preprocessing(folder),
+        preprocessing=preprocessing,
         facts=training,
         calibration=calibration,
         sha256=config["sha256"],
@@ -136,7 +139,33 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     Raises:
         CheckpointError: if the file is missing, damaged or of another format.
     """
-    return preprocessing_from(_read_sealed(folder / PREPROCESSING))
+    from pydantic import TypeAdapter, ValidationError  # slow to import
+
+    where = folder / PREPROCESSING
+    told = _read_sealed(where)
+    try:
+        read = preprocessing_from(told)
+        content = json.dumps(asdict(read), allow_nan=False)
+        TypeAdapter(type(read)).validate_json(content, strict=True)
+    except ValidationError as error:
+        faults = [f"{f['loc'][0]}: {f['msg']}" for f in error.errors() if f["loc"]]
+        raise CheckpointError(f"{where}: is damaged ({'; '.join(faults)})") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{where}: is damaged ({error})") from error
+    return read
+
+
+def _refuse_other_size(
+    preprocessing: Preprocessing, architecture: Architecture, folder: Path
+) -> None:
+    """Refuse files of two models, before anything is made as large as one says."""
+    made, needed = tuple(preprocessing.size), architecture.image_size
+    if (made, preprocessing.channels) != (needed, architecture.channels):
+        raise CheckpointError(
+            f"{folder / PREPROCESSING}: makes scans of {list(made)} with "
+            f"{preprocessing.channels} channel(s), and the network reads {list(needed)}"
+            f" with {architecture.channels}; copy the whole folder again"
+        )
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import prod
@@ -175,22 +176,25 @@ class Architecture:
         True
 
         Raises:
-            CheckpointError: if keys are unknown or missing.
+            CheckpointError: if keys are unknown or missing, or values of another type.
+            ConfigError: if the numbers contradict one another.
         """
+        from pydantic import TypeAdapter, ValidationError  # slow to import
+
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(content) - known):
             raise CheckpointError(
                 f"architecture: unknown keys {', '.join(unknown)}; written by a newer"
                 " version; needs one that knows them"
             )
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in content.items()
-        }
         try:
-            return cls(**values)
-        except TypeError as error:
-            raise CheckpointError(f"architecture: {error}") from error
+            return TypeAdapter(cls).validate_json(json.dumps(content), strict=True)
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+            raise CheckpointError(f"architecture: {'; '.join(faults)}") from error
 
 
 def stride_of(stem: str, resnet: tuple[int, ...]) -> int:

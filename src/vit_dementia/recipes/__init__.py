@@ -39,7 +39,12 @@ def read_recipe(name_or_file: str) -> dict[str, Any]:
     if name_or_file in names:
         text = resources.files(__name__).joinpath(f"{name_or_file}.toml").read_text()
     elif Path(name_or_file).is_file():
-        text = Path(name_or_file).read_text(encoding="utf-8")
+        try:
+            text = Path(name_or_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"recipe {name_or_file}: cannot be read ({error})"
+            ) from error
     else:
         raise ConfigError(
             f"recipe {name_or_file}: not found; needs a TOML file or one of "
@@ -56,7 +61,7 @@ def parse(text: str, *, where: str) -> dict[str, Any]:
     """
     try:
         settings = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where}: is not TOML ({error})") from error
     config_from(settings, where=where)
     return settings
@@ -116,7 +121,7 @@ def from_toml(path: Path) -> RunConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     return config_from(parse(text, where=str(path)), where=str(path))
 

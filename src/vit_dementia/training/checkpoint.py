@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.files import read_json, replacing, sha256_of, write_json
+from vit_dementia.files import (
+    is_intact,
+    read_json,
+    replacing,
+    sealed,
+    sha256_of,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +63,7 @@ def save(
         save_file({name: v.contiguous() for name, v in tensors.items()}, aside)
         digest = sha256_of(aside)
     manifest = {"format": FORMAT_VERSION, "sha256": digest, **asdict(progress)}
-    write_json(path.with_suffix(".json"), manifest)
+    write_json(path.with_suffix(".json"), sealed(manifest))
     _tidy(folder)
 
 
@@ -88,7 +96,10 @@ def newest(folder: Path) -> Saved | None:
                 f"{manifest_file}: found checkpoint format {found}; "
                 f"needs {FORMAT_VERSION}"
             )
-        if tensors.exists() and sha256_of(tensors) == digest:
+        if not is_intact(manifest):
+            log.warning("%s: is damaged; the one before it is used", manifest_file.name)
+            continue
+        if tensors.is_file() and sha256_of(tensors) == digest:
             return Saved(tensors, progress)
         log.warning("%s: is damaged; the one before it is used", tensors.name)
     if manifests:
@@ -122,7 +133,7 @@ def add_fact(folder: Path, name: str, change: Callable[[Any], Any]) -> Any:
         manifest = read_json(manifest_file, CheckpointError)
         changed = change(manifest["facts"].get(name))
         manifest["facts"][name] = changed
-        write_json(manifest_file, manifest)
+        write_json(manifest_file, sealed(manifest))
     return changed
 
 
@@ -139,22 +150,22 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    tensors = load_file(path)
-    weights = {
-        name.removeprefix(_MODEL): value
-        for name, value in tensors.items()
-        if name.startswith(_MODEL)
-    }
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith(_OPTIMIZER):
-            index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-            state.setdefault(int(index), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     try:
+        tensors = load_file(path)
+        weights = {
+            name.removeprefix(_MODEL): value
+            for name, value in tensors.items()
+            if name.startswith(_MODEL)
+        }
+        for name, value in tensors.items():
+            if name.startswith(_OPTIMIZER):
+                index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
+                state.setdefault(int(index), {})[key] = value
         model.load_state_dict(weights)
         optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: does not fit this run's model ({error})"
         ) from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
+from vit_dementia.files import read_json
+from vit_dementia.limits import LIMITS, Limits
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # in a model folder
 SHARDED = ".index.json"  # behind such a name: says which file beside holds which weight
@@ -51,50 +53,70 @@ _WRAPPERS = (
 )
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, *, limits: Limits = LIMITS) -> dict[str, Tensor]:
     """Return the named tensors of a weight file; its kind is told by its content.
 
     Raises:
-        CheckpointError: if the file cannot be read, or would run code.
+        CheckpointError: if the file cannot be read, would run code, or unpacks to more
+            than it can honestly hold.
     """
-    return read_wrapped(path)[1]
+    return read_wrapped(path, limits=limits)[1]
 
 
-def read_wrapped(path: Path) -> tuple[str, dict[str, Tensor]]:
+def read_wrapped(
+    path: Path, *, limits: Limits = LIMITS
+) -> tuple[str, dict[str, Tensor]]:
     """Return also the key that a training checkpoint had the tensors under, or nothing.
 
     Raises:
-        CheckpointError: if the file cannot be read, or would run code.
+        CheckpointError: if the file cannot be read, would run code, or unpacks to more
+            than it can honestly hold.
     """
     if path.name.endswith(SHARDED):
-        return "", _read_shards(path)
+        return "", _read_shards(path, limits)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f"{path}: is not a regular file; needs a file of weights")
     try:
-        kind = _kind_of(path)
+        kind = _kind_of(path, limits)
         if kind == "npz":
-            return "", _read_npz(path)
-        if kind == "safetensors":
-            return "", safetensors.torch.load_file(path)
-        return unwrapped(_read_torch(path), path)
+            wrapper, tensors = "", _read_npz(path)
+        elif kind == "safetensors":
+            wrapper, tensors = "", safetensors.torch.load_file(path)
+        else:
+            wrapper, tensors = unwrapped(_read_torch(path), path)
+        _refuse_stretched(tensors, path, limits)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
         raise CheckpointError(
             f"{path}: refused, because it is a pickle that would run code when opened,"
-            f" or is damaged ({reason}); needs a file of tensors only; ask its author"
-            " for .safetensors"
+            f" or is damaged ({_cause(error)}); needs a file of tensors only; ask its"
+            " author for .safetensors"
         ) from error
     except _DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path}: cannot be read as weights ({reason}); needs a whole .safetensors,"
-            " .pth or .npz file; fetch or copy it again"
+            f"{path}: cannot be read as weights ({_cause(error)}); needs a whole"
+            " .safetensors, .pth or .npz file; fetch or copy it again"
         ) from error
+    return wrapper, tensors
 
 
-def _read_shards(index: Path) -> dict[str, Tensor]:
+def _cause(error: BaseException) -> str:
+    """Return the line that tells; torch's first one is advice to trust the file."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    marks = ("WeightsUnpickler error: ", "Weights only load failed. ")
+    told = next((line.split(marks[0])[1] for line in lines if marks[0] in line), "")
+    if told or marks[1] in lines[0]:
+        return re.split(r" was not | in PyTorch |\. ", told)[0] or "no such tensors"
+    return lines[0]
+
+
+def _read_shards(index: Path, limits: Limits) -> dict[str, Tensor]:
     """Return the weights of all files that the index of transformers names."""
     file_of = read_config(index).get("weight_map")
     if not isinstance(file_of, dict) or not all(
-        isinstance(name, str) and Path(name).name == name for name in file_of.values()
+        isinstance(name, str)
+        and Path(name).name == name
+        and not name.endswith(SHARDED)  # or it could name itself
+        for name in file_of.values()
     ):
         raise CheckpointError(
             f"{index}: needs a weight_map, from weights to names of files beside it"
@@ -105,7 +127,7 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             f"{index}: names {', '.join(missing)}, not there; needs all {len(files)}"
             " files of these weights; nothing was loaded"
         )
-    inside = {name: read_tensors(index.parent / name) for name in files}
+    inside = {name: read_tensors(index.parent / name, limits=limits) for name in files}
     absent = sorted(n for n, file in file_of.items() if n not in inside[file])
     if absent:
         raise CheckpointError(
@@ -115,16 +137,65 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
     return {name: value for part in inside.values() for name, value in part.items()}
 
 
-def _kind_of(path: Path) -> str:
+def _kind_of(path: Path, limits: Limits) -> str:
+    size = path.stat().st_size
+    if size > limits.weight_bytes:
+        raise CheckpointError(
+            f"{path}: {size} bytes; at most {limits.weight_bytes} are read"
+        )
     with path.open("rb") as file:
         head = file.read(9)
     if head[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(path) as archive:
-            is_npz = all(name.endswith(".npy") for name in archive.namelist())
+            members = archive.infolist()
+        _refuse_bomb(members, path, limits)
+        names = {member.filename for member in members}
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise CheckpointError(
+                f"{path}: is a program (TorchScript), not only weights; needs a file of"
+                " tensors only; ask its author for .safetensors"
+            )
+        is_npz = all(name.endswith(".npy") for name in names)
         return "npz" if is_npz else "torch"
     if head[8:9] == b"{":  # after the length of the header comes its JSON
         return "safetensors"
     return "torch"
+
+
+def _refuse_bomb(members: list[zipfile.ZipInfo], path: Path, limits: Limits) -> None:
+    """Refuse an archive by its own list, before anything is unpacked."""
+    unpacked = sum(member.file_size for member in members)
+    names = {member.filename for member in members}
+    if len(members) > limits.members or len(names) < len(members):
+        raise CheckpointError(
+            f"{path}: an archive of {len(members)} members, {len(names)} of them of"
+            f" another name; needs at most {limits.members}, each of its own name"
+        )
+    if unpacked > limits.weight_ratio * path.stat().st_size:
+        raise CheckpointError(
+            f"{path}: claims {unpacked} bytes in a file of {path.stat().st_size}; needs"
+            f" at most {limits.weight_ratio} times as many; trained weights hardly"
+            " compress; nothing was unpacked"
+        )
+
+
+def _refuse_stretched(
+    tensors: Mapping[str, Tensor], path: Path, limits: Limits
+) -> None:
+    """Refuse tensors that are larger than the numbers in the file, or hold none."""
+    total, room = 0, limits.weight_ratio * path.stat().st_size
+    for name, value in tensors.items():
+        if value.is_meta or value.layout != torch.strided or value.is_quantized:
+            raise CheckpointError(
+                f"{path}: {name} is no plain tensor ({value.layout}, {value.device});"
+                " needs numbers alone"
+            )
+        total += value.numel() * value.element_size()
+        if total > room:
+            raise CheckpointError(
+                f"{path}: {name} claims the shape {list(value.shape)}, more than the"
+                f" file holds ({path.stat().st_size} bytes); nothing was loaded"
+            )
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
@@ -132,7 +203,9 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
         try:
             return {name: _tensor(archive[name]) for name in archive.files}
         except (ValueError, TypeError) as error:
-            raise pickle.UnpicklingError(str(error)) from error
+            if "allow_pickle" in str(error):
+                raise pickle.UnpicklingError("an array of objects") from error
+            raise
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -181,12 +254,9 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if the file is there and is no JSON object.
     """
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON ({error})") from error
+    content = read_json(path, CheckpointError)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: needs a JSON object, found {content!r:.40}")
     return content

@@ -173,14 +173,15 @@ def count_blocks(state: dict[str, Tensor], where: object) -> int:
     Raises:
         CheckpointError: if a block in between is missing.
     """
-    found = {int(m[1]) for name in state if (m := re.match(r"blocks\.(\d+)\.", name))}
-    gaps = sorted(set(range(max(found))) - found)
-    if gaps:
+    names = {m[1] for name in state if (m := re.match(r"blocks\.(\d+)\.", name))}
+    wrong = sorted(names - {str(place) for place in range(len(names))})
+    if wrong:
+        gaps = [str(place) for place in range(len(names)) if str(place) not in names]
         raise CheckpointError(
-            f"{where}: has block {max(found)} but not {', '.join(map(str, gaps))};"
+            f"{where}: has block {wrong[-1][:20]} but not {', '.join(gaps)};"
             " needs every block; nothing was loaded"
         )
-    return len(found)
+    return len(names)
 
 
 def heads_of(embed_dim: int, where: object, *, gated: bool = False) -> int:

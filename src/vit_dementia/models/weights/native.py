@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
 import safetensors.torch
 from torch import Tensor
 
-from vit_dementia.errors import CheckpointError
+from vit_dementia.errors import CheckpointError, ConfigError
 from vit_dementia.files import is_intact, replacing, sealed, sha256_of, write_json
+from vit_dementia.limits import LIMITS
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import Rule
 from vit_dementia.models.weights.containers import read_config, read_tensors
-from vit_dementia.models.weights.record import Weights, refuse_unfit
+from vit_dementia.models.weights.record import Weights, refuse_no_numbers, refuse_unfit
+from vit_dementia.spreadsheets import is_formula
 
 FORMAT = "vit-dementia-model"
 VERSION = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_MARKUP = re.compile(r"<[a-zA-Z/!?]")
 
 
 def save(
@@ -108,11 +113,11 @@ def read(folder: Path) -> Weights:
             f" {str(config['sha256'])[:12]}; the file was changed or damaged; copy the"
             " whole folder again"
         )
-    if config["position_rule"] not in get_args(Rule):
-        raise CheckpointError(
-            f"{where}: unknown position_rule {config['position_rule']!r}"
-        )
-    architecture = Architecture.from_dict(config["architecture"])
+    _refuse_odd_values(config, where)
+    try:
+        architecture = Architecture.from_dict(config["architecture"])
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{where}: {'; '.join(error.faults)}") from error
     if len(config["classes"]) != architecture.num_classes:
         raise CheckpointError(
             f"{where}: {architecture.num_classes} outputs and"
@@ -120,6 +125,7 @@ def read(folder: Path) -> Weights:
         )
     state = read_tensors(folder / WEIGHTS)
     refuse_unfit(state, architecture, folder / WEIGHTS)
+    refuse_no_numbers(state, folder / WEIGHTS)
     return Weights(
         state=state,
         architecture=architecture,
@@ -128,4 +134,44 @@ def read(folder: Path) -> Weights:
         std=None if config["std"] is None else tuple(config["std"]),
         layout="native",
         rule=config["position_rule"],
+    )
+
+
+def _refuse_odd_values(config: Mapping[str, Any], where: Path) -> None:
+    """Refuse what no folder of ours says, whatever its hash.
+
+    Class names are shown in tables, pages and terminals: they are names and no more.
+    """
+    faults = []
+    names = config["classes"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        faults.append("classes is no list of names")
+    else:
+        if len(set(names)) < len(names):
+            faults.append("classes holds a name twice")
+        faults += [
+            f"{name[:40]!r} is no name of a class"
+            for name in names
+            if not name.strip()
+            or not name.isprintable()
+            or len(name) > LIMITS.class_characters
+            or is_formula(name)
+            or _MARKUP.search(name)
+        ]
+    if not isinstance(config["architecture"], dict):
+        faults.append("architecture is no table")
+    if config["position_rule"] not in get_args(Rule):
+        faults.append(f"unknown position_rule {config['position_rule']!r}")
+    for key in ("mean", "std"):
+        if config[key] is not None and not _are_numbers(config[key]):
+            faults.append(f"{key} is no list of numbers")
+    if not isinstance(config.get("training", {}), dict):
+        faults.append("training is no table")
+    if faults:
+        raise CheckpointError(f"{where}: {'; '.join(faults)}; nothing was loaded")
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(one, int | float) and isfinite(one) for one in values
     )

@@ -26,7 +26,12 @@ from vit_dementia.models.weights.containers import (
     read_wrapped,
 )
 from vit_dementia.models.weights.foreign import refuse_foreign
-from vit_dementia.models.weights.record import RawFile, Weights, refuse_unfit
+from vit_dementia.models.weights.record import (
+    RawFile,
+    Weights,
+    refuse_no_numbers,
+    refuse_unfit,
+)
 from vit_dementia.models.weights.sources import fetched, is_name
 
 
@@ -46,6 +51,17 @@ LAYOUTS: dict[str, Layout] = {
     "meta": Layout(meta.recognize, meta.convert),
     "timm": Layout(timm.recognize, timm.convert),
 }
+
+# What a layout's arithmetic on shapes, and on the words beside them, ends in where
+# neither is what that layout ever wrote.
+_CONTRADICTION = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def read_weights(
@@ -142,7 +158,9 @@ def read_unnamed(
         image_size=source_image_size or (tuple(sides) if sides else None),
         classes=tuple(notes["classes"]) if notes else None,
     )
-    return weights_in(raw)
+    weights = weights_in(raw)
+    refuse_no_numbers(weights.state, file)
+    return weights
 
 
 def weights_in(raw: RawFile) -> Weights:
@@ -152,7 +170,14 @@ def weights_in(raw: RawFile) -> Weights:
         CheckpointError: if it is no network of ours, or not a whole one.
     """
     refuse_foreign(raw.state, raw.config, raw.path)
-    weights = _layout_of(raw).convert(raw)
+    try:
+        weights = _layout_of(raw).convert(raw)
+    except _CONTRADICTION as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{raw.path}: its weights, or what {raw.path.parent / 'config.json'} says"
+            f" of them, describe no network ({cause}); nothing was loaded"
+        ) from error
     refuse_unfit(weights.state, weights.architecture, raw.path)
     return weights
 

@@ -64,8 +64,18 @@ def refuse_unfit(
     Raises:
         CheckpointError: if anything is missing, unexpected or of another shape.
     """
-    with torch.device("meta"):
-        needed = VisionTransformer(architecture).state_dict()
+    described = architecture.depth + sum(architecture.resnet)
+    if described > len(state):  # building that many blocks may take for ever
+        raise CheckpointError(
+            f"{where}: is described with {described} blocks, and holds {len(state)}"
+            " weights; needs a whole, unmixed file; nothing was loaded"
+        )
+    try:
+        with torch.device("meta"):
+            needed = VisionTransformer(architecture).state_dict()
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        cause = str(error).splitlines()[0]
+        raise CheckpointError(f"{where}: describes no network ({cause})") from error
     faults = [
         f"{kind} {_some(sorted(names))}"
         for kind, names in (
@@ -85,6 +95,22 @@ def refuse_unfit(
         raise CheckpointError(
             f"{where}: does not fit the network that its other weights describe:"
             f" {'; '.join(faults)}; needs a whole, unmixed file; nothing was loaded"
+        )
+
+
+def refuse_no_numbers(state: Mapping[str, Tensor], where: object) -> None:
+    """Refuse weights that would answer NaN to every scan.
+
+    >>> refuse_no_numbers({"norm.weight": torch.ones(2)}, "model")
+
+    Raises:
+        CheckpointError: naming the weights that hold a NaN or an infinity.
+    """
+    bad = [name for name, value in state.items() if not value.isfinite().all()]
+    if bad:
+        raise CheckpointError(
+            f"{where}: holds a NaN or an infinity in {_some(sorted(bad))}; needs finite"
+            " weights, such as those of an earlier epoch; nothing was loaded"
         )
 
 
