@@ -35,6 +35,7 @@ def evaluate(
     prevalence: float | None = None,
     level: float = LEVEL,
     robustness: bool = False,
+    explain: bool = False,
     cohort: Annotated[CohortOptions, Parameter(name="*")] = CohortOptions(),
     report: Annotated[ReportOptions, Parameter(name="*")] = ReportOptions(),
     device: Device = "auto",
@@ -56,6 +57,8 @@ def evaluate(
         prevalence: share of people with the condition in use, for PPV and NPV.
         level: how often a prediction set is to hold the truth.
         robustness: score the same scans also with noise, blur and so on.
+        explain: draw on the report's examples what their answers hang on, and say how
+            faithful the maps are; with --show-scans.
         device: where to compute.
         cache: folder for decoded scans [default: the user's cache folder].
         out: folder for the scores of a table [default: runs/TIME-evaluate].
@@ -63,6 +66,8 @@ def evaluate(
     """
     if (run is None) == (predictions is None):
         raise ConfigError("evaluate: needs a RUN, or --predictions FILE instead of it")
+    if explain and run is None:
+        raise ConfigError("--explain: a table has no model to explain; needs a RUN")
     asked: Any = {
         "positive": names_in(positive),
         "prevalence": prevalence,
@@ -82,6 +87,7 @@ def evaluate(
         scans = None if data is None else read_cohort(data, cohort)
         asked |= {
             "robustness": robustness,
+            "explain": explain,
             "device": device,
             "cache": cache,
             "watch": watch_for_people(),

@@ -45,7 +45,7 @@ def integrated_gradients(
 
     Complete: an image's values sum to the difference of its logit from the baseline's.
     """
-    _need_captum()
+    need_captum()
     from captum.attr import IntegratedGradients
 
     return IntegratedGradients(network).attribute(
@@ -71,7 +71,7 @@ def occlusion(
         baseline: what stands in the window.
         window: its sides; it moves by its own size, so that windows do not overlap.
     """
-    _need_captum()
+    need_captum()
     from captum.attr import Occlusion
 
     shape = (images.shape[1], *window)
@@ -87,7 +87,12 @@ def occlusion(
         )
 
 
-def _need_captum() -> None:
+def need_captum() -> None:
+    """Refuse to go on without Captum.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
     from importlib.util import find_spec
 
     if find_spec("captum") is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -75,6 +75,21 @@ def draw(views: Sequence[View], *, title: str, note: str) -> bytes:
         return out.getvalue()
 
 
+def blend(view: View) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a plane with its map on it, pixel for pixel, in the colors of ``draw``.
+
+    >>> view = View(np.array([[0.0, 1.0]], np.float32), np.zeros((1, 2), np.float32))
+    >>> blend(view).tolist()
+    [[[0, 0, 0], [255, 255, 255]]]
+    """
+    gray = np.clip(view.picture / _white(view.picture), 0, 1)[..., None]
+    positive = np.clip(view.relevance, 0, None)
+    share = positive / (float(positive.max()) or 1.0)
+    opacity = _STRONGEST * share[..., None]
+    colors = mpl.colormaps[_COLORS](share)[..., :3]
+    return np.round(255 * ((1 - opacity) * gray + opacity * colors)).astype(np.uint8)
+
+
 def planes(
     picture: Float32[np.ndarray, "x y z"],
     relevance: Float32[np.ndarray, "x y z"],
@@ -109,7 +124,11 @@ def _square(
 
 
 def _plain(axes: Axes, view: View) -> None:
-    bright = view.picture[view.picture > 0]
-    white = float(np.percentile(bright, _WHITE)) if bright.size else 1.0
-    axes.imshow(view.picture, cmap="gray", vmin=0, vmax=white)
+    axes.imshow(view.picture, cmap="gray", vmin=0, vmax=_white(view.picture))
     axes.set_axis_off()
+
+
+def _white(picture: Float32[np.ndarray, "h w"]) -> float:
+    """Return the value that is drawn white."""
+    bright = picture[picture > 0]
+    return float(np.percentile(bright, _WHITE)) if bright.size else 1.0

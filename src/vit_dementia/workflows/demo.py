@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from vit_dementia import recipes
@@ -43,4 +44,13 @@ def demo(out: Path, *, seed: int = 0, watch: Watch | None = None) -> Path:
         show_scans=True,
         data_source="phantoms: simulated from the ICBM 152 template, nobody real",
     )
-    return evaluate(run, cache=out / "cache", options=nobody_real, watch=watch)
+    has_captum = find_spec("captum") is not None  # an extra
+    if not has_captum:
+        watch.say('no maps in the report: they need "vit-dementia[explain]"')
+    return evaluate(
+        run,
+        explain=has_captum,
+        cache=out / "cache",
+        options=nobody_real,
+        watch=watch,
+    )

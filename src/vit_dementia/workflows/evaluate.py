@@ -17,7 +17,9 @@ from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.history import EpochRecord, read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.choice import sentence
+from vit_dementia.workflows.explain_examples import explain_as, refuse_hidden_maps
 from vit_dementia.workflows.floors import file_name
+from vit_dementia.workflows.report.examples import ExplainOne
 from vit_dementia.workflows.report.options import ReportOptions
 from vit_dementia.workflows.report.study import study_of
 from vit_dementia.workflows.report.write import write_report
@@ -36,6 +38,7 @@ def evaluate(
     prevalence: float | None = None,
     level: float = LEVEL,
     robustness: bool = False,
+    explain: bool = False,
     device: Device = "auto",
     cache: Path | None = None,
     options: ReportOptions | None = None,
@@ -54,6 +57,7 @@ def evaluate(
         prevalence: share of people with the condition where the model would be used.
         level: how often a prediction set is to hold the truth.
         robustness: score the same scans also worsened in many ways.
+        explain: put maps of the examples, and how faithful they are, into the report.
         device: where to compute.
         cache: where decoded scans are kept.
         options: what the report may show, and what is known beside the data.
@@ -61,7 +65,10 @@ def evaluate(
 
     Raises:
         DataError: if the part has no scans, or ``data`` are other scans.
+        ConfigError: if maps are wanted where no scan may be shown.
     """
+    if explain:
+        refuse_hidden_maps(options)
     reading = read_run(
         run, data=data, device=device, cache=cache, watch=watch or Quiet()
     )
@@ -91,6 +98,7 @@ def evaluate(
             options=options,
         ),
         scans=scored.cohort.root if options and options.show_scans else None,
+        explain=explain_as(reading.model, device) if explain else None,
         seed=run.config.seed,
     )
     if role == "test":
@@ -122,6 +130,7 @@ def write_evaluation(
     study: Mapping[str, Any] | None,
     seed: int,
     scans: Path | None = None,
+    explain: ExplainOne | None = None,
     fold_of: Mapping[str, object] | None = None,
     choice: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
@@ -140,6 +149,7 @@ def write_evaluation(
         study: what ``study_of`` found.
         seed: of the resampling.
         scans: folder of the scans, if small pictures of some may be shown.
+        explain: maps one of them for one class.
         fold_of: the fold in which each participant, and each scan, was scored.
         choice: which recipe each fold kept; see ``choice.told_of``.
         notes: what else a reader must know.
@@ -187,6 +197,7 @@ def write_evaluation(
         study=study,
         fold_of=fold_of,
         scans=scans,
+        explain=explain,
     )
     return folder
 

@@ -26,6 +26,7 @@ from vit_dementia.training.ancestry import ancestors, scans_seen
 from vit_dementia.training.history import read_history
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.evaluate import HISTORY, write_evaluation
+from vit_dementia.workflows.explain_examples import explain_as, refuse_hidden_maps
 from vit_dementia.workflows.floors import Part
 from vit_dementia.workflows.report.options import ReportOptions
 from vit_dementia.workflows.report.study import EXTERNAL, study_of
@@ -57,6 +58,7 @@ def evaluate_external(
     prevalence: float | None = None,
     level: float = LEVEL,
     robustness: bool = False,
+    explain: bool = False,
     device: Device = "auto",
     cache: Path | None = None,
     options: ReportOptions | None = None,
@@ -74,6 +76,7 @@ def evaluate_external(
         prevalence: see there.
         level: see there.
         robustness: see there.
+        explain: see there.
         device: see there.
         cache: see there.
         options: see there.
@@ -82,7 +85,10 @@ def evaluate_external(
     Raises:
         LeakageError: if somebody was seen in training.
         DataError: if the classes are others.
+        ConfigError: if maps are wanted where no scan may be shown.
     """
+    if explain:
+        refuse_hidden_maps(options)
     watch, seed = watch or Quiet(), run.config.seed
     model = read_model_folder(run.path)
     data = _of_classes(data, model.classes, ordered=model.ordered)
@@ -134,6 +140,7 @@ def evaluate_external(
             options=options,
         ),
         scans=cohort.root if options and options.show_scans else None,
+        explain=explain_as(model, device) if explain else None,
         seed=seed,
         notes=["External test: other people than the run was given.", *notes],
     )

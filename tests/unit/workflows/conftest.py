@@ -6,14 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from vit_dementia.config import RunConfig, TrainConfig, VitConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import holdout
+from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.files import write_json
+from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.models import create_model
 from vit_dementia.models.variants import architecture
+from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.training.history import EpochRecord, write_history
 from vit_dementia.training.run_folder import RunFolder
 
@@ -42,6 +47,30 @@ def slices_of_people(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cohort(slices_of_people):
     return Cohort.from_path(slices_of_people / "table.tsv")
+
+
+@pytest.fixture(scope="session")
+def untrained():
+    """Return a model of slices as those of ``slices_of_people``, as it was born."""
+    torch.manual_seed(0)
+    network = create_model(
+        num_classes=3,
+        image_size=(32, 24),
+        patch_size=8,
+        embed_dim=12,
+        depth=2,
+        num_heads=2,
+    )
+    torch.nn.init.normal_(network.head.weight)
+    return SavedModel(
+        network=network.eval(),
+        classes=CLASSES,
+        ordered=True,
+        preprocessing=SlicePreprocessing(size=(32, 24), mean=0.5, std=0.25),
+        facts={},
+        calibration=Calibration.none(CLASSES, "not fitted"),
+        sha256="0" * 64,
+    )
 
 
 @pytest.fixture

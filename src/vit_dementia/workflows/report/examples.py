@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
@@ -23,11 +25,28 @@ _SIDE = 160  # pixels of a thumbnail
 _WHITE = 99.5  # percentile shown white
 
 
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """What an answer hangs on, for one scan and one class.
+
+    Attributes:
+        facts: for ``report.json``: ``said`` and, if there is a map, ``class``,
+            ``method``, ``faithful`` and ``outside_head``.
+        picture: the scan with its map on it; None: there is no map.
+    """
+
+    facts: Mapping[str, Any]
+    picture: UInt8[np.ndarray, "h w 3"] | None = None
+
+
+ExplainOne = Callable[[Path, str], Mapped]
+
+
 def choose_examples(told: Predictions) -> list[dict[str, Any]]:
     """Return the surest right and wrong answers, and those closest to a tie.
 
-    An example is ``{"kind", "row", "label", "predicted", "probabilities",
-    "num_scans"}``; ``row`` is its place in the table given, from 0.
+    An example is ``{"kind", "row", "label", "predicted", "probabilities", "num_scans",
+    "map"}``; ``row`` is its place in the table given, from 0, and ``map`` is None.
 
     >>> told = Predictions.from_arrays(
     ...     ["CN", "AD"], participant_ids=["a", "b", "c"], session_ids=["n/a"] * 3,
@@ -62,6 +81,7 @@ def choose_examples(told: Predictions) -> list[dict[str, Any]]:
                 zip(told.classes, probability[row].tolist(), strict=True)
             ),
             "num_scans": int(table.num_scans.iloc[row]) if "num_scans" in table else 1,
+            "map": None,
         }
         for kind, row in chosen
     ]
@@ -101,8 +121,34 @@ def thumbnails(root: Path, paths: Sequence[str]) -> list[str]:
 def _thumbnail(path: Path) -> str:
     pixels = glance(path)
     white = float(np.percentile(pixels, _WHITE)) or 1.0
-    gray = np.clip(pixels / white * 255, 0, 255).astype(np.uint8)
-    small = Image.fromarray(gray)
+    return _address(np.clip(pixels / white * 255, 0, 255).astype(np.uint8))
+
+
+def explain_examples(
+    examples: Sequence[Mapping[str, Any]],
+    files: Sequence[Path],
+    explain: ExplainOne,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the examples with what was measured on their maps, and the pictures.
+
+    The class that is explained is the one that was told of the person.
+
+    Args:
+        examples: as chosen.
+        files: the scan of each.
+        explain: maps one scan for one class.
+    """
+    told, pictures = list[dict[str, Any]](), list[str]()
+    for example, file in zip(examples, files, strict=True):
+        found = explain(file, example["predicted"])
+        told.append({**example, "map": dict(found.facts)})
+        pictures.append("" if found.picture is None else _address(found.picture))
+    return told, pictures
+
+
+def _address(pixels: UInt8[np.ndarray, "h w *colors"]) -> str:
+    """Return a picture, made small, as a ``data:`` address."""
+    small = Image.fromarray(pixels)
     small.thumbnail((_SIDE, _SIDE))
     out = io.BytesIO()
     small.save(out, format="PNG")

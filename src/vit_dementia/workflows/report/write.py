@@ -23,7 +23,9 @@ from vit_dementia.workflows.report.cards import data_card, model_card
 from vit_dementia.workflows.report.checklists import count_answered
 from vit_dementia.workflows.report.content import content_of
 from vit_dementia.workflows.report.examples import (
+    ExplainOne,
     choose_examples,
+    explain_examples,
     lines_of,
     middle_scans,
     thumbnails,
@@ -45,6 +47,7 @@ def write_report(
     study: Mapping[str, Any] | None = None,
     fold_of: Mapping[str, object] | None = None,
     scans: Path | None = None,
+    explain: ExplainOne | None = None,
 ) -> Path:
     """Write ``report.html``, ``report.json``, ``figures/`` and cards; return the page.
 
@@ -56,6 +59,7 @@ def write_report(
         study: what ``study.study_of`` found; None: a table from elsewhere.
         fold_of: as it was given to ``score``.
         scans: folder of the scans, if small pictures of some may be shown.
+        explain: maps one scan for one class; None: no maps. Needs ``scans``.
     """
     told = _told(predictions, metrics)
     pictures = draw(
@@ -69,6 +73,14 @@ def write_report(
         write_bytes(folder / "figures" / f"{picture.name}.svg", picture.svg)
     examples = choose_examples(told)
     lines, rows = lines_of(told, predictions), [one.pop("row") for one in examples]
+    shown, maps = list[str](), list[str]()
+    if scans is not None:
+        of_row = middle_scans(told, predictions)
+        paths = [of_row[row] for row in rows]
+        shown = thumbnails(scans, paths)
+        if explain is not None:
+            files = [scans / path for path in paths]
+            examples, maps = explain_examples(examples, files, explain)
     content = content_of(
         metrics,
         study,
@@ -88,12 +100,8 @@ def write_report(
         if study["scored"] != OUT_OF_FOLD:  # of several models none is passed on
             card = model_card(content, metrics, study)
             write_text(folder / "model_card.md", card)
-    shown: list[str] = []
-    if scans is not None:
-        of_row = middle_scans(told, predictions)
-        shown = thumbnails(scans, [of_row[row] for row in rows])
     path = folder / "report.html"
-    write_text(path, render(content, pictures, shown))
+    write_text(path, render(content, pictures, shown, maps))
     return path
 
 
@@ -101,6 +109,7 @@ def render(
     content: Mapping[str, Any],
     pictures: Sequence[Picture] = (),
     thumbnails: Sequence[str] = (),
+    maps: Sequence[str] = (),
 ) -> str:
     """Return the page that says what ``report.json`` says.
 
@@ -108,6 +117,7 @@ def render(
         content: that of ``report.json``.
         pictures: the figures.
         thumbnails: for each example the address of a small picture; none: not shown.
+        maps: the same with the map on it.
     """
     drawn = {picture.name: picture for picture in pictures}
 
@@ -126,6 +136,7 @@ def render(
         content,
         picture=picture,
         thumbnails=list(thumbnails),
+        maps=list(maps),
         counted=counted,
         answered=count_answered,
         said=_said,

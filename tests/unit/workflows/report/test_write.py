@@ -18,6 +18,7 @@ from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
 from vit_dementia.files import read_json
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.report.examples import Mapped
 from vit_dementia.workflows.report.limits import cannot_claim
 from vit_dementia.workflows.report.study import study_of
 from vit_dementia.workflows.report.words import summary
@@ -48,7 +49,15 @@ def told_by(
 
 
 def report_on(
-    folder, told, *, floors=None, study=None, fold_of=None, scans=None, **said
+    folder,
+    told,
+    *,
+    floors=None,
+    study=None,
+    fold_of=None,
+    scans=None,
+    explain=None,
+    **said,
 ):
     floors = {} if floors is None else floors
     metrics = score(told, floors=floors, fold_of=fold_of, **said)
@@ -60,6 +69,7 @@ def report_on(
         study=study,
         fold_of=fold_of,
         scans=scans,
+        explain=explain,
     )
     return metrics, path.read_text(encoding="utf-8")
 
@@ -314,6 +324,41 @@ def test_scans_are_shown_only_where_somebody_allowed_it(
         assert len(shown) == number
         assert ("No scan is shown" in html) is (scans is None)
         assert "who-" not in html
+
+
+def test_maps_stand_beside_the_scans_with_what_was_measured(
+    tmp_path, cohort, told_of, run, slices_of_people, words_only
+):
+    asked = []
+
+    def explain(path, label):
+        asked.append((path, label))
+        if len(asked) == 2:
+            return Mapped({"said": "no map: the scan can no longer be read"})
+        facts = {"method": "occlusion", "class": label, "outside_head": 0.0}
+        facts |= {"faithful": len(asked) > 1, "said": f"measured: {MARKUP}"}
+        return Mapped(facts, np.full((4, 3, 3), 7, np.uint8))
+
+    _, html = report_on(
+        tmp_path,
+        told_of(cohort),
+        study=study_of(run, "test"),
+        scans=slices_of_people,
+        explain=explain,
+    )
+    page = Page(html)
+    shown = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(shown) == 9 + 8
+    assert sum("marked where" in attrs["alt"] for attrs in shown) == 8
+    assert page.said().count(f"occlusion: measured: {MARKUP}") == 8
+    assert "no map: the scan can no longer be read" in page.said()
+    assert html.count("small doubt") == 1
+    examples = read_json(tmp_path / "report.json")["examples"]
+    assert [label for _, label in asked] == [one["predicted"] for one in examples]
+    assert all(path.is_file() for path, _ in asked)
+    assert examples[1]["map"] == {"said": "no map: the scan can no longer be read"}
+    assert examples[0]["map"]["faithful"] is False
+    assert "who-" not in html
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
