@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,24 @@ def paint_cohort(
                 folder / f"sub-{person:03}_slice-{place}.png"
             )
     return root
+
+
+@pytest.fixture
+def unabridged() -> None:
+    """Ask for reports with their pictures and for the whole null of the floors."""
+
+
+@pytest.fixture(autouse=True)
+def _abridged(request, monkeypatch) -> None:
+    """Leave out most of an evaluation's time, unless a test looks at just that."""
+    if "unabridged" in request.fixturenames:
+        return
+    from vit_dementia.evaluation import floors
+    from vit_dementia.workflows.report import write
+
+    few = partial(floors.linear_of_permuted_labels, refits=19)
+    monkeypatch.setattr(floors, "linear_of_permuted_labels", few)
+    monkeypatch.setattr(write, "draw", lambda *_: [])
 
 
 @pytest.fixture

@@ -109,6 +109,7 @@ def test_a_calibration_of_other_weights_is_refused(trained, command, tmp_path):
     assert "belongs to other weights" in told.stderr
 
 
+@pytest.mark.usefixtures("unabridged")
 def test_other_peoples_scans_are_an_external_test(trained, command, tmp_path):
     data = others(tmp_path)
     told = command(

@@ -11,6 +11,7 @@ from vit_dementia.models.weights import load_model, read_weights
 from .conftest import TINY
 
 
+@pytest.mark.slow
 def test_ten_epochs_of_a_head_pass_the_backbone_once(
     cohort_folder, command, tmp_path
 ) -> None:

@@ -20,6 +20,7 @@ from vit_dementia.training.run_folder import RunFolder
 from .conftest import CLASSES, TINY, paint_cohort
 
 
+@pytest.mark.usefixtures("unabridged")
 def test_train_evaluate_and_predict_leave_what_the_design_promises(
     cohort_folder, command, tmp_path
 ) -> None:
@@ -47,6 +48,7 @@ def test_train_evaluate_and_predict_leave_what_the_design_promises(
     assert json.loads((out / "evaluation/test/metrics.json").read_text()) == metrics
     for name in ("predictions.tsv", "predictions_participants.tsv", "report.html"):
         assert (out / "evaluation/test" / name).is_file()
+    assert len(list((out / "evaluation/test/figures").glob("*.png"))) >= 3
     assert "Research use only" in told.stderr
 
     scan = next((cohort_folder / CLASSES[0]).iterdir())

@@ -76,15 +76,8 @@ def _kill_when(
     process.wait()
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(0, marks=pytest.mark.slow),
-        pytest.param(1, marks=pytest.mark.slow),
-        3,
-        pytest.param(5, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [0, 1, 3, 5])
 def test_killed_at_any_moment_and_resumed_gives_the_same_bits(
     unstopped, tmp_path, step
 ) -> None:

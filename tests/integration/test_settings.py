@@ -15,7 +15,7 @@ from vit_dementia.training.run_folder import RunFolder
 from .conftest import TINY, paint_cohort
 
 BASE = {
-    "--epochs": "2",
+    "--epochs": "1",
     "--batch-size": "4",
     "--vit.dropout": "0.1",
     "--data.val": "0",
@@ -51,7 +51,7 @@ CHANGES = (
     "--augment.erase=1.0",
     "--augment.elastic=0.1",
     "--augment.ghosting=1.0",
-    "--epochs=3",
+    "--epochs=2",
     "--batch-size=8",
     "--train.accumulate=2",
     "--train.optimizer=sgd",

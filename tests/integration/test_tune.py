@@ -38,6 +38,7 @@ def _told(folder) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in _table(folder)]
 
 
+@pytest.mark.slow
 def test_the_best_trial_becomes_a_recipe_that_trains(
     cohort_folder, space, command, tmp_path
 ) -> None:

@@ -120,6 +120,7 @@ def test_sessions_of_one_person_are_answered_together(trained, command, tmp_path
     assert [one["num_scans"] for one in told["participants"]] == [2, 2]
 
 
+@pytest.mark.slow
 def test_a_picture_is_refused_by_a_volume_model_and_a_volume_by_a_slice_model(
     trained, command, cohort_folder, tmp_path
 ) -> None:
