@@ -286,7 +286,18 @@ def test_a_leak_stops_training_unless_it_is_named_and_is_repeated_ever_after(
     assert "to see it" in told.stderr
     assert "to see it" in (out / "evaluation/test/report.html").read_text()
     scan = next((data / "test" / CLASSES[0]).iterdir())
-    assert "to see it" in command("predict", out, scan).stderr
+    others = paint_cohort(tmp_path / "others")
+    for file in others.rglob("*.png"):
+        file.rename(file.with_name(file.name.replace("sub-0", "sub-1")))
+    for later in (
+        ("predict", out, scan),
+        ("explain", out, scan, "--method=attention", "--out=maps"),
+        ("export", out, "exported", "--format=native"),
+        ("convert", out, "converted", "--format=native"),
+        ("compare", out, out / "evaluation/test/predictions.tsv", "--out=compared"),
+        ("train", others, "--init", out, "--epochs=0", "--device=cpu", "--out=second"),
+    ):
+        assert "to see it" in command(*later).stderr, later[0]
 
 
 def test_history_pickle_is_read_by_the_historical_recipe(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import names_in, new_folder
 from vit_dementia.cli.terminal import say
 
@@ -42,6 +43,8 @@ def compare(
     )
     document = read_json(written)
     _tell(document)
+    for run in runs:
+        tell_leak(run)
     say(f"written: {written}")
     say(document["disclaimer"])
     if json:

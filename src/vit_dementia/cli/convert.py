@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import CohortOptions, names_in, read_cohort
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.errors import ConfigError
@@ -78,6 +79,7 @@ def convert(
         preprocessing=workflow.preprocessing_beside(source),
     )
     say(f"read: {source} ({done.layout})")
+    tell_leak(source)
     say(
         f"written: {done.path} ({form}); logits differ by {done.largest_difference:.1e}"
     )

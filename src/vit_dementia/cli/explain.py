@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vit_dementia import DISCLAIMER
+from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.explanation.methods import Method
@@ -81,6 +82,7 @@ def explain(
             f" maps' relevance (clean phantoms: at most"
             f" {typical['largest_of_clean']:.0%}); see docs/explanation/shortcuts.md"
         )
+    tell_leak(run)
     say(f"written: {folder}")
     say(DISCLAIMER)
     if not document["refused"]:

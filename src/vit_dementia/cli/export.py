@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.terminal import say
 from vit_dementia.errors import ConfigError
 
@@ -53,6 +54,7 @@ def export(
     from vit_dementia.workflows import export as workflow
     from vit_dementia.workflows.export_int8 import export_int8
 
+    tell_leak(run)
     if int8:
         if form != "onnx" or all_tokens or check_on:
             raise ConfigError(

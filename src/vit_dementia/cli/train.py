@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import CohortOptions, new_folder, read_cohort, tell
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.config import RunConfig
@@ -83,5 +84,7 @@ def train(
             watch=watch,
             strategy=strategy,
         )
+    if config.init is not None:
+        tell_leak(config.init)
     say(f"run: {folder.path}")
     say(f"score it once, at the end: vit-dementia evaluate {folder.path}")

@@ -232,6 +232,17 @@ def _read_sealed(path: Path) -> Any:
     return {name: value for name, value in told.items() if name != "hash"}
 
 
+def leak_allowed(path: Path) -> str:
+    """Return why a model was trained across a leak; "" if it was not, or is not ours."""
+    for folder in (path, path / "model"):
+        if (folder / native.CONFIG).is_file():
+            told = read_json(folder / native.CONFIG, CheckpointError)
+            training = told.get("training") if isinstance(told, dict) else None
+            if isinstance(training, dict):
+                return str(training.get("allow_leakage", ""))
+    return ""
+
+
 def find_model_folder(path: Path) -> Path:
     """Return ``path`` if it is a model folder, or its ``model`` if it is a run.
 
