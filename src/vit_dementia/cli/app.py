@@ -38,6 +38,7 @@ VERBS = {
     "compare": "Compare runs on the same participants.",
     "explain": "Draw on scans what the answer hangs on, and how faithful that is.",
     "predict": "Say what a model sees on new scans.",
+    "serve": "Show a page, and answer programs, on this machine.",
     "export": "Write a model for another runtime, with the same answers.",
     "convert": "Write weights in the layout of another library.",
     "bench": "Time this network beside others; plan how long a recipe takes.",

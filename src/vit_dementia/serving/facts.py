@@ -1,0 +1,68 @@
+"""What whoever reads an answer has to know of the model behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vit_dementia import DISCLAIMER
+from vit_dementia.errors import DataError
+from vit_dementia.files import read_json
+from vit_dementia.inference.folds import SavedFolds
+from vit_dementia.inference.model_folder import SavedModel
+
+_SCORED = Path("evaluation") / "test" / "metrics.json"
+
+
+def facts_of(model: SavedModel | SavedFolds, run: Path) -> dict[str, Any]:
+    """Return what the page and ``GET /v1/model`` tell of a model, and no path.
+
+    Args:
+        model: as read.
+        run: where from; its evaluation is told if it stands there.
+    """
+    calibration = model.calibration
+    return {
+        "sha256": model.sha256,
+        "classes": list(model.classes),
+        "positive": list(calibration.positive),
+        "scaling": calibration.scaling.method,
+        "calibrated_on": calibration.n_participants,
+        "allow_leakage": model.facts.get("allow_leakage", ""),
+        "evaluation": _evaluation(run),
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def _evaluation(run: Path) -> dict[str, Any] | None:
+    """Return how good the model is beside its floor, by participant; None: not known.
+
+    Raises:
+        DataError: if the evaluation is there and damaged.
+    """
+    file = run / _SCORED
+    if not file.is_file():
+        return None
+    metrics = read_json(file)
+    try:
+        above = metrics["above_floor"].get("auroc")
+        people = metrics["by_participant"]
+        if above is None or people is None:
+            return None
+        floor = metrics["floors"][above["floor"]]["auroc"]
+        return {
+            "question": str(metrics["endpoint"]["words"]),
+            "n_participants": int(people["n_participants"]),
+            "auroc": _numbers(people["scores"]["auroc"]),
+            "floor": str(above["floor"]),
+            "floor_auroc": _numbers(floor),
+            "verdict": str(above["verdict"]),
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{file}: is damaged ({error}); make it anew: vit-dementia evaluate {run}"
+        ) from error
+
+
+def _numbers(entry: dict[str, Any]) -> dict[str, float | None]:
+    return {name: entry[name] for name in ("value", "low", "high")}
