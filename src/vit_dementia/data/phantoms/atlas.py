@@ -120,7 +120,8 @@ def build_atlas(volume: dict[str, Map], origin_mm: tuple[float, float, float]) -
         sparse=True,
     )
     ventricles = [
-        _around(fluid > 0.5, seed, origin_mm) for seed in anatomy.VENTRICLE_SEEDS_MM
+        ventricle_around(fluid > 0.5, seed, origin_mm)
+        for seed in anatomy.VENTRICLE_SEEDS_MM
     ]
     outside = _distance(brain > 0)
     lines = _sulcal_lines(volume["intensity"], volume["gray"], fluid, place)
@@ -185,7 +186,7 @@ def _distance(mask: Bool[np.ndarray, "x y z"]) -> Map:
     return np.asarray(ndimage.distance_transform_edt(mask), dtype=np.float32)
 
 
-def _around(
+def ventricle_around(
     mask: Bool[np.ndarray, "x y z"],
     seed_mm: anatomy.Point,
     origin_mm: tuple[float, float, float],
