@@ -35,6 +35,7 @@ class Limits:
     ratio: int = 200  # unpacked to packed size of one archive (deflate's worst: 1032)
     weight_bytes: int = 64 * 1024 * MIB  # one file of weights
     weight_ratio: int = 10  # tensors to their file; trained numbers hardly compress
+    weight_members: int = 20_000  # tensors in one file; the largest have hundreds
     json_bytes: int = 256 * MIB  # one JSON document
     class_characters: int = 200  # the name of one class
 

@@ -25,53 +25,53 @@ def every(number: int, value, other):
 
 
 BAD_ELEMENTS = {
-    "slope nan": ({"RescaleSlope": "nan"}, "no number"),
-    "slope without end": ({"RescaleSlope": "inf"}, "no number"),
-    "slope of 1e999": ({"RescaleSlope": "1e999"}, "no number"),
-    "slope left blank": ({"RescaleSlope": ""}, "no number"),
-    "CT": ({"Modality": "CT"}, "is CT, not MR"),
-    "a modality with a name in it": ({"Modality": "Jane Doe"}, "another kind"),
-    "knee": ({"BodyPartExamined": "KNEE"}, "another part of the body"),
-    "color": ({"SamplesPerPixel": 3}, "in color"),
-    "no position": ({"ImagePositionPatient": None}, "where its slices lie"),
-    "no direction": ({"ImageOrientationPatient": None}, "where its slices lie"),
-    "no spacing": ({"PixelSpacing": None}, "where its slices lie"),
-    "directions that are one": (
+    "dcm-slope-nan": ({"RescaleSlope": "nan"}, "no number"),
+    "dcm-slope-inf": ({"RescaleSlope": "inf"}, "no number"),
+    "dcm-slope-1e999": ({"RescaleSlope": "1e999"}, "no number"),
+    "dcm-slope-blank": ({"RescaleSlope": ""}, "no number"),
+    "dcm-modality-ct": ({"Modality": "CT"}, "is CT, not MR"),
+    "dcm-modality-name": ({"Modality": "Jane Doe"}, "another kind"),
+    "dcm-knee": ({"BodyPartExamined": "KNEE"}, "another part of the body"),
+    "dcm-rgb": ({"SamplesPerPixel": 3}, "in color"),
+    "dcm-no-position": ({"ImagePositionPatient": None}, "where its slices lie"),
+    "dcm-no-direction": ({"ImageOrientationPatient": None}, "where its slices lie"),
+    "dcm-no-spacing": ({"PixelSpacing": None}, "where its slices lie"),
+    "dcm-direction-flat": (
         {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "span a plane",
     ),
-    "two people": (
+    "dcm-patients-mixed": (
         {"PatientID": every(5, "P1", "P2")}, "several people",
     ),
-    "two people of one id": (
+    "dcm-patients-one-id": (
         {"PatientName": every(5, "Doe^Jane", "Roe^John")}, "several people",
     ),
-    "two studies": (
+    "dcm-studies-mixed": (
         {"StudyInstanceUID": every(5, "1.2.3", "1.2.4")}, "several studies",
     ),
-    "a slice in another direction": (
+    "dcm-series-localizer": (
         {"ImageOrientationPatient": every(5, [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, 1])},
         "several directions",
     ),
-    "other pixel sizes": (
+    "dcm-series-spacing": (
         {"PixelSpacing": every(5, [2, 2], [1, 2])}, "several pixel sizes",
     ),
-    "a gap": (
+    "dcm-series-gap": (
         {"ImagePositionPatient": lambda at: [0, 0, 2 * at + 4 * (at > 9)]},
         "about 2 missing",
     ),
-    "a repeat": (
+    "dcm-series-duplicate": (
         {"ImagePositionPatient": lambda at: [0, 0, 2 * (at - (at == 9))]},
         "1 slices lie where another one does",
     ),
-    "slices that lie aside": (
+    "dcm-series-aside": (
         {"ImagePositionPatient": lambda at: [20 * (at == 9), 0, 2 * at]},
         "one behind the other",
     ),
-    "rows of none": ({"Rows": 0}, "pixels"),
-    "too many rows": ({"Rows": 65535, "Columns": 65535}, "voxels are read"),
-    "100000 frames": ({"NumberOfFrames": "100000"}, "100000 frames"),
-    "pixels too short": ({"PixelData": b"\0" * 10}, "pixels"),
-    "no pixels": ({"PixelData": None}, "pixels"),
+    "dcm-rows-0": ({"Rows": 0}, "pixels"),
+    "dcm-rows-65535": ({"Rows": 65535, "Columns": 65535}, "voxels are read"),
+    "dcm-frames-claim": ({"NumberOfFrames": "100000"}, "100000 frames"),
+    "dcm-pixels-short": ({"PixelData": b"\0" * 10}, "pixels"),
+    "dcm-pixels-none": ({"PixelData": None}, "pixels"),
 }  # fmt: skip
 
 

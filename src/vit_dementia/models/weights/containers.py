@@ -166,10 +166,10 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], path: Path, limits: Limits) -> 
     """Refuse an archive by its own list, before anything is unpacked."""
     unpacked = sum(member.file_size for member in members)
     names = {member.filename for member in members}
-    if len(members) > limits.members or len(names) < len(members):
+    if len(members) > limits.weight_members or len(names) < len(members):
         raise CheckpointError(
             f"{path}: an archive of {len(members)} members, {len(names)} of them of"
-            f" another name; needs at most {limits.members}, each of its own name"
+            f" another name; needs at most {limits.weight_members}, each of its own name"
         )
     if unpacked > limits.weight_ratio * path.stat().st_size:
         raise CheckpointError(
