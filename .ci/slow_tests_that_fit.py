@@ -1,7 +1,8 @@
 """Stop the slow tests when their time is over, and say which did not fit.
 
 A plugin of pytest, loaded by ``.ci/run``. A test that would start after the deadline
-is skipped; one that runs across it is interrupted and counts as skipped too.
+is skipped; one that runs across it is interrupted, with every process that it started,
+and counts as skipped too.
 """
 
 from __future__ import annotations
@@ -10,16 +11,24 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+import psutil
 import pytest
 
 DEADLINE = float(os.environ["SLOW_TESTS_DEADLINE"])
 REASON = "no time left in this run of continuous integration"
 
 
+_AGAIN = 10.0  # seconds; where the first interruption was lost, as in a callback of C
+
+
 def _stop(_number: int, _frame: FrameType | None) -> None:
+    # Who waits for a process, or for a pool of them, would wait on.
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     pytest.skip(REASON)
 
 
@@ -29,7 +38,7 @@ def _alarm() -> Iterator[None]:
     if left <= 0:
         pytest.skip(REASON)
     before = signal.signal(signal.SIGALRM, _stop)
-    signal.setitimer(signal.ITIMER_REAL, left)
+    signal.setitimer(signal.ITIMER_REAL, left, _AGAIN)
     try:
         yield
     finally:
