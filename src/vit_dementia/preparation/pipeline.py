@@ -56,8 +56,8 @@ class Pipeline:
     """scale of gray values, set within the template's brain; our models scale what
     they read by themselves"""
     template: Path | None = None
-    """T1-weighted template in the space of ICBM 152, such as Clinica's [default: the
-    skull-stripped one inside nilearn]"""
+    """T1-weighted template in the space of ICBM 152, or clinica: that of Clinica's
+    t1-linear, downloaded once [default: the skull-stripped one inside nilearn]"""
     seed: int = 0
     """of what the registration draws"""
 

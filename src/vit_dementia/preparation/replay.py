@@ -113,9 +113,11 @@ def judged(path: Path, facts: Facts | None) -> Judged:
 def _prepared_here(path: Path, volume: Volume, needed: dict[str, Any]) -> Judged:
     from vit_dementia.preparation.checked import prepare_checked
     from vit_dementia.preparation.pipeline import Pipeline
+    from vit_dementia.preparation.templates import CLINICA, CLINICA_SHA256
 
     settings = ("pipeline", "spacing_mm", "skull_strip", "intensity", "seed")
-    pipeline = Pipeline(**{name: needed[name] for name in settings})
+    template = CLINICA if needed["template"] == CLINICA_SHA256 else None
+    pipeline = Pipeline(**{name: needed[name] for name in settings}, template=template)
     pipeline.require()
     if fault := faults_against(needed, pipeline.facts()):  # other template or software
         raise ScanError(f"{path}: here it would be {fault}")

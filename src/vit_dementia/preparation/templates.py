@@ -30,11 +30,18 @@ OWN_SPACE = "MNI152NLin2009a"
 CLINICA_SPACE = "MNI152NLin2009cSym"
 CLINICA_SHA256 = "93359ab97c1c027376397612a9b6c30e95406c15bf8695bd4a8efcb2064eaa34"
 """Of mni_icbm152_t1_tal_nlin_sym_09c.nii, which Clinica's own source states."""
+CLINICA_URL = (
+    "https://aramislab.paris.inria.fr/files/data/img_t1_linear/"
+    "mni_icbm152_t1_tal_nlin_sym_09c.nii"
+)
+CLINICA = Path("clinica")
+"""In place of a file: Clinica's template, downloaded once."""
 
 NOT_THE_SAME = (
     f"{OWN_SPACE} (skull-stripped, as nilearn carries it) is not {CLINICA_SPACE}, the "
     "space of Clinica's t1-linear: close to it, not the same"
 )
+_MOST_BYTES = 256 * 1024**2  # of a template; Clinica's has 72 MB
 _LEAST_LIKENESS = 0.7  # correlation in the brain of a file with nilearn's template
 
 
@@ -89,15 +96,18 @@ def load_template(file: Path | None = None) -> Template:
     """Return nilearn's template, or the intensities of a file with nilearn's tissues.
 
     Args:
-        file: a T1-weighted template in the space of ICBM 152, with or without skull.
+        file: a T1-weighted template in the space of ICBM 152, with or without skull;
+            or ``CLINICA``.
 
     Raises:
         ConfigError: if the file is no such template.
-        ScanError: if it cannot be read.
+        DataError: if it cannot be read, or not be downloaded.
     """
     own = _own_template()
     if file is None:
         return own
+    if file == CLINICA:
+        file = fetch_clinicas_template()
     voxels = shown_on(own.grid, volume := read_volume(file))
     likeness = _correlation(voxels[own.brain > 0], own.intensity[own.brain > 0])
     if likeness < _LEAST_LIKENESS:
@@ -118,6 +128,24 @@ def load_template(file: Path | None = None) -> Template:
         white=own.white,
         brain=own.brain,
     )
+
+
+def fetch_clinicas_template(url: str = CLINICA_URL, cache: Path | None = None) -> Path:
+    """Return Clinica's template as a file, downloaded unless it is there already.
+
+    Args:
+        url: where it is published.
+        cache: folder to keep it in [default: the user's cache folder].
+
+    Raises:
+        DataError: if there is no network, or what comes has another hash.
+    """
+    from vit_dementia.data.cache import default_cache
+    from vit_dementia.download import download
+
+    file = (cache or default_cache()) / "templates" / url.rsplit("/", 1)[-1]
+    download(url, file, sha256=CLINICA_SHA256, max_bytes=_MOST_BYTES)
+    return file
 
 
 def _space_in(name: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError, DataError
 from vit_dementia.preparation.pipeline import Pipeline
+from vit_dementia.preparation.templates import CLINICA
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.quality.cohort import repeats, typicality, unusual
 from vit_dementia.quality.verdict import Quality, Reason, together
@@ -86,8 +87,8 @@ def prepare_cohort(
             f"folder, or {cohort.root / 'derivatives' / 'prepared'}"
         )
     pipeline.require()
-    if pipeline.template is not None:  # workers may stand in another folder
-        pipeline = replace(pipeline, template=pipeline.template.absolute())
+    if pipeline.template not in (None, CLINICA):  # workers may stand in another folder
+        pipeline = replace(pipeline, template=Path(pipeline.template).absolute())
     table = cohort.table
     people = zip(table["participant_id"], table["session_id"], strict=True)
     names = names_for(people, pipeline)

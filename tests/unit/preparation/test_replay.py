@@ -9,7 +9,7 @@ import pytest
 
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.errors import DataError, ScanError
-from vit_dementia.preparation import checked
+from vit_dementia.preparation import checked, templates
 from vit_dementia.preparation.checked import Checked
 from vit_dementia.preparation.pipeline import Pipeline, Prepared
 from vit_dementia.preparation.replay import (
@@ -106,6 +106,22 @@ def test_a_scan_that_quality_control_refuses_is_refused_with_its_reasons(
 def test_a_template_or_software_that_is_not_here_is_named(scan) -> None:
     with pytest.raises(ScanError, match="template"):
         read_prepared(scan("raw"), as_text(NONE | {"template": "another"}))
+
+
+def test_clinicas_template_is_fetched_for_a_model_that_was_made_with_it(
+    scan, monkeypatch
+) -> None:
+    asked = []
+
+    def fetch():
+        asked.append("clinica")
+        raise DataError("cannot be reached")
+
+    monkeypatch.setattr(templates, "fetch_clinicas_template", fetch)
+    needed = NONE | {"template": templates.CLINICA_SHA256}
+    with pytest.raises(DataError, match="cannot be reached"):
+        read_prepared(scan("raw"), as_text(needed))
+    assert asked == ["clinica"]
 
 
 def test_the_verdict_beside_a_prepared_volume_counts(scan) -> None:
