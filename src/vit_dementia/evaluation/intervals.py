@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -162,12 +163,25 @@ def bootstrap(
     kernel: Kernel, people: People, *, seed: int, replicates: int = REPLICATES
 ) -> Replicates:
     """Return a score of that many resamples of people; NaN where it is undefined."""
+    sizes = list(_chunks(replicates, len(people.row_of)))
+    if len(sizes) == 1:
+        drawn = _drawn(tuple(people.stratum.tolist()), replicates, seed)
+        return kernel(drawn[:, people.row_of])
     rng = np.random.default_rng(seed)
     parts = [
         kernel(draw(people.stratum, replicates=size, rng=rng)[:, people.row_of])
-        for size in _chunks(replicates, len(people.row_of))
+        for size in sizes
     ]
     return np.concatenate(parts)
+
+
+@lru_cache(maxsize=4)
+def _drawn(stratum: tuple[int, ...], replicates: int, seed: int) -> np.ndarray:
+    """Draw people once for all scores that are resampled alike."""
+    rng = np.random.default_rng(seed)
+    drawn = draw(np.array(stratum), replicates=replicates, rng=rng)
+    drawn.setflags(write=False)
+    return drawn
 
 
 def percentile(replicates: Replicates, *, level: float = LEVEL) -> Interval:
