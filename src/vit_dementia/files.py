@@ -123,16 +123,23 @@ def fingerprint(value: Any) -> str:
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON object with its own fingerprint, for ``is_intact`` to find changes.
 
+    One that was sealed before and then changed is sealed anew.
+
     >>> is_intact(sealed({"a": 1})), is_intact(sealed({"a": 1}) | {"a": 2})
     (True, False)
+    >>> is_intact(sealed(sealed({"a": 1}) | {"a": 2}))
+    True
     """
-    return {**value, "hash": fingerprint(value)}
+    return {**value, "hash": fingerprint(_unsealed(value))}
 
 
 def is_intact(told: Mapping[str, Any]) -> bool:
     """Say whether a JSON object has the fingerprint it was sealed with, if it was."""
-    rest = {name: value for name, value in told.items() if name != "hash"}
-    return "hash" not in told or told["hash"] == fingerprint(rest)
+    return "hash" not in told or told["hash"] == fingerprint(_unsealed(told))
+
+
+def _unsealed(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name != "hash"}
 
 
 def free_run_path(verb: str) -> Path:
