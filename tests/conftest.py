@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 # A busy machine is slow, and that is no defect.
-settings.register_profile("unhurried", deadline=None)
+settings.register_profile("unhurried", deadline=None, max_examples=30)
 settings.load_profile("unhurried")
 
 REPO_ROOT = Path(__file__).resolve().parents[1]

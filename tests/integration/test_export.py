@@ -85,6 +85,7 @@ def test_onnx_runtime_gives_the_same_answers(runs, scans, command, tmp_path) -> 
     assert "Research use only" in told["disclaimer"]
 
 
+@pytest.mark.slow
 def test_openvino_gives_the_same_answers(runs, scans, command, tmp_path) -> None:
     import openvino
 

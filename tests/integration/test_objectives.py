@@ -107,6 +107,7 @@ def test_slices_that_a_frozen_backbone_read_can_be_added_up(
     assert not torch.equal(plain, mixed)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_with_mixing_and_averaging_ends_as_an_unstopped_one(
     stages, command, tmp_path, monkeypatch
 ) -> None:

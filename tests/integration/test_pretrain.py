@@ -99,6 +99,7 @@ def test_scans_without_labels_are_learned_from(
     assert "the training of the weights it begins with" in told.stderr
 
 
+@pytest.mark.slow
 def test_a_stopped_pretraining_ends_as_an_unstopped_one(
     cohort_folder, command, tmp_path, monkeypatch
 ) -> None:

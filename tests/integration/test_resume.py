@@ -132,6 +132,7 @@ def test_a_damaged_newest_checkpoint_costs_a_step_and_no_result(
     _assert_same(out, whole)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_as_it_is(unstopped) -> None:
     _, cache, whole = unstopped
     before = _all_weights(whole)

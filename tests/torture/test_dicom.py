@@ -16,6 +16,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from vit_dementia.data.dicom import read_dicom
 from vit_dementia.errors import ScanError
 
+pytestmark = pytest.mark.torture
+
 VOXELS = np.random.default_rng(0).integers(0, 900, (12, 14, 24)).astype(np.float32)
 
 

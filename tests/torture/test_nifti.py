@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ScanError
 
+pytestmark = pytest.mark.torture
+
 SHAPE = (9, 10, 11)
 AFFINE = np.diag([2.0, 2, 2, 1])
 GOOD = nib.Nifti1Image(np.arange(990, dtype=np.int16).reshape(SHAPE), AFFINE).to_bytes()

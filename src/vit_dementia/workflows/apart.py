@@ -21,6 +21,9 @@ ONE_THREAD: Mapping[str, str] = {
 }
 """Set in a process before it imports anything: parallel is over scans, not within."""
 
+ANSWERS_WITHIN = "10s"
+"""A scheduler that says nothing for longer is not there."""
+
 
 @dataclass(frozen=True)
 class Died:
@@ -111,7 +114,7 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
         ) from error
     try:
         untyped: Any = distributed
-        client = untyped.Client(scheduler, timeout="10s", set_as_default=False)
+        client = untyped.Client(scheduler, timeout=ANSWERS_WITHIN, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"scheduler: {scheduler} cannot be reached ({error}); needs the address "

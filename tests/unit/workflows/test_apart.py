@@ -49,7 +49,8 @@ def test_what_a_task_raises_is_raised() -> None:
         list(each_apart(refused, [4], workers=1))
 
 
-def test_a_scheduler_that_is_not_there_is_one_line() -> None:
+def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch) -> None:
+    monkeypatch.setattr("vit_dementia.workflows.apart.ANSWERS_WITHIN", "1s")
     with pytest.raises(ConfigError, match="cannot be reached"):
         list(each_apart(doubled, [1], scheduler="tcp://127.0.0.1:9"))
 
