@@ -3,6 +3,9 @@
 # make check   format, lint, types, import direction, tests: what a change must pass
 # make slow    the tests that take minutes
 # make torture bad pictures, folders and tables, each refused or read as it should be
+# make guards  take out, in a copy, each line of tests/guards.toml that must not be lost,
+#              and see that its tests fail (DRAW=10: ten of them, drawn by the commit)
+# make fuzz    throw random and damaged files at every reader, the same ones each time
 # make docs    the documentation as a site in site/
 # make table NAME   make one table of docs/tables anew (also: make table NAME=name);
 #              ARGS="..." gives the data it is made of, where it needs any
@@ -33,9 +36,10 @@ PYTHON := $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	2>/dev/null; then echo $$python; break; fi; done)
 endif
 
-# Two workers, each with one thread, finish sooner than one with two.
+# Two workers, each with one thread, finish sooner than one with two; who is done first
+# takes over from the other, so that what a room shares is mostly made once.
 PYTEST_WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 .PHONY: help
 help:
@@ -117,6 +121,17 @@ slow: $(VENV)/development
 torture: $(VENV)/development
 	@echo "==> Throwing bad inputs at the program"
 	$(PYTEST) -m "" tests/torture
+
+DRAW ?= 0
+.PHONY: guards
+guards: $(VENV)/development
+	@echo "==> Taking out guards, to see that their tests notice"
+	@$(BIN)/python tests/guards.py --draw $(DRAW) --jobs $(PYTEST_WORKERS) $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/development
+	@echo "==> Throwing random bytes at every reader"
+	$(PYTEST) -m fuzz
 
 .PHONY: format
 format: $(VENV)/development
