@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vit_dementia import files
+from vit_dementia.errors import DataError
+from vit_dementia.files import parse_json, read_json, replacing, write_json, write_text
+
+
+def test_a_writer_that_breaks_off_leaves_the_old_file_and_nothing_beside(
+    tmp_path,
+) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def break_off() -> None:
+        with replacing(path) as aside:
+            aside.write_text("ha")
+            assert path.read_text() == "old"
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space"):
+        break_off()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_content_is_synced_before_it_gets_its_name_and_the_name_after(
+    tmp_path, monkeypatch
+) -> None:
+    path, seen = tmp_path / "a.txt", []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(path.exists()))
+    write_text(path, "new")
+    assert seen == ([False] if os.name == "nt" else [False, True])
+
+
+def test_a_disk_that_fills_up_while_syncing_leaves_the_old_file(
+    tmp_path, monkeypatch
+) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_json(path, {"a": 2})
+    assert read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ('{"a": NaN}', "NaN is no JSON number"),
+        ("[-Infinity]", "-Infinity is no JSON number"),
+        ('{"a":' + "[" * 100_000, "recursion"),
+        ("", "cannot be read as JSON"),
+        ("\x00", "cannot be read as JSON"),
+    ],
+)
+def test_json_that_says_two_things_or_nothing_is_refused(tmp_path, text, cause) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=cause):
+        read_json(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_never_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(DataError, match="not a regular file"):
+        read_json(tmp_path / "a.json")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(value=JSON)
+def test_what_json_can_say_is_read_as_the_standard_library_reads_it(value) -> None:
+    text = json.dumps(value)
+    assert parse_json(text) == json.loads(text) == value
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_the_old_file(tmp_path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from vit_dementia.files import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as aside:\n"
+        "    aside.write_text('ha')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+
+
+def test_of_many_writers_at_once_each_reader_sees_one_whole(tmp_path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, [0] * 500)
+
+    def write(number: int) -> None:
+        write_json(path, [number] * 500)
+
+    with ThreadPoolExecutor(4) as pool:
+        writing = [pool.submit(write, number) for number in range(40)]
+        while not all(one.done() for one in writing):
+            told = read_json(path)
+            assert len(told) == 500
+            assert len(set(told)) == 1
+        for one in writing:
+            one.result()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
