@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,14 @@ from typing import Any
 
 from vit_dementia.errors import DataError
 from vit_dementia.limits import LIMITS
+
+# What a disk, or whoever owns it, refuses a writer by.
+DISK_FAULTS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
+        errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    }
+)  # fmt: skip
 
 
 @contextmanager

@@ -8,6 +8,7 @@ stderr.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +23,13 @@ from vit_dementia import DISCLAIMER, __version__, recipes
 from vit_dementia.cli.remarks import remarks_told
 from vit_dementia.cli.terminal import escaped
 from vit_dementia.config import RunConfig
-from vit_dementia.errors import ConfigError, Interrupted, VitDementiaError
+from vit_dementia.errors import (
+    ConfigError,
+    DataError,
+    Interrupted,
+    VitDementiaError,
+)
+from vit_dementia.files import DISK_FAULTS
 from vit_dementia.launch import this_launch
 
 VERBS = {
@@ -95,14 +102,26 @@ def run(tokens: Sequence[str]) -> int:
         return _fail(tokens, error.faults, error.exit_code)
     except CycloptsError as error:
         return _fail(tokens, [_one_line(str(error))], ConfigError.exit_code)
-    except Interrupted as stopped:
-        return _fail(tokens, [str(stopped)], stopped.exit_code)
-    except KeyboardInterrupt:
-        return _fail(tokens, ["interrupted"], 128 + signal.SIGINT)
+    except KeyboardInterrupt as stopped:
+        if isinstance(stopped, Interrupted):
+            fault, code = str(stopped), stopped.exit_code
+        else:
+            fault, code = "interrupted", 128 + signal.SIGINT
+        return _fail(tokens, [fault], code)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does.
         sys.stdout = None  # nothing is left to flush
         return 0
+    except OSError as error:
+        number = error.errno or 0
+        if number not in DISK_FAULTS:
+            raise
+        where = error.filename or "what was to be written"
+        cause = os.strerror(number)
+        fault = (
+            f"{where}: cannot be written or read ({cause}); needs room and the right"
+        )
+        return _fail(tokens, [fault], DataError.exit_code)
     return result if isinstance(result, int) else 0
 
 

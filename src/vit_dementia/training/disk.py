@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Iterator
@@ -13,11 +12,8 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from vit_dementia.errors import DataError
+from vit_dementia.files import DISK_FAULTS
 
-_FAULTS = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.EIO,
-}  # fmt: skip
 _NUMBER = re.compile(r"os error (\d+)")  # as Rust writes it
 
 
@@ -33,7 +29,7 @@ def disk_faults_told(folder: Path, then: str) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         number = _errno(error)
-        if number not in _FAULTS:
+        if number not in DISK_FAULTS:
             raise
         where = getattr(error, "filename", None) or folder
         raise DataError(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -44,6 +46,24 @@ def test_an_interrupted_command_leaves_with_130(monkeypatch, capsys) -> None:
     monkeypatch.setattr("vit_dementia.data.cache.entries", interrupted)
     assert command_line.run(["cache", "list"]) == 128 + signal.SIGINT
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_what_a_disk_refuses_is_one_line_and_anything_else_a_bug(
+    monkeypatch, capsys, number
+) -> None:
+    def refuse(cache: object) -> None:
+        raise OSError(told[0], os.strerror(told[0]), "somewhere")
+
+    monkeypatch.setattr("vit_dementia.data.cache.entries", refuse)
+    told = [number]
+    assert command_line.run(["cache", "list"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("vit-dementia: somewhere: ")
+    assert os.strerror(number) in line
+    told = [errno.ENOENT]
+    with pytest.raises(FileNotFoundError):
+        command_line.run(["cache", "list"])
 
 
 def test_an_unknown_verb_names_the_nearest(capsys) -> None:
