@@ -172,16 +172,21 @@ class Calibration:
         "Not sure" where classes of both sides, or none, cannot be ruled out, or where
         line and set contradict each other.
         """
-        has_sets = self.sets is not None and self.sets.threshold is not None
-        if not self.lines and not has_sets:
+        kept = self.kept(probability)
+        if not self.lines and kept is None:
             return [None] * len(probability)
         columns = np.array([name in self.positive for name in self.classes])
-        kept = None
-        if self.sets is not None and self.sets.threshold is not None:
-            kept = prediction_sets(probability, self.sets.threshold)
         return decided(
             probability, columns, self.lines.get("balanced", THRESHOLD), kept
         )
+
+    def kept(
+        self, probability: Float[np.ndarray, "n k"]
+    ) -> Bool[np.ndarray, "n k"] | None:
+        """Return the classes that cannot be ruled out; None where sets are unknown."""
+        if self.sets is None or self.sets.threshold is None:
+            return None
+        return prediction_sets(probability, self.sets.threshold)
 
     def to_dict(self, *, model: str) -> dict[str, Any]:
         """Return the content of ``calibration.json``."""

@@ -45,8 +45,9 @@ class Answer:
                 row,
                 self.model.classes,
                 self._early[row["path"]],
-                self.misfits.get(row["path"], []),
-                self.quality.get(row["path"]),
+                self._sets[row["path"]],
+                reasons=self.misfits.get(row["path"], []),
+                quality=self.quality.get(row["path"]),
             )
             for row in self.predictions.table.to_dict("records")
         ]
@@ -58,6 +59,7 @@ class Answer:
                 "predicted": None,
                 "abstained": True,
                 "early": None,
+                "set": None,
                 "quality": {"verdict": "refused", "reasons": [cause]},
             }
             for path, cause in self.refused.items()
@@ -113,6 +115,30 @@ class Answer:
                 early[path] = of_person.get(who, early[path])
         return early
 
+    @cached_property
+    def _sets(self) -> dict[str, list[str] | None]:
+        """Return for each path the classes that its person's scans leave possible."""
+        table = self.predictions.table
+        found = dict(zip(table.path, self._kept(self.told), strict=True))
+        if self._pooled is not None:
+            people = self._pooled.table.participant_id
+            of_person = dict(zip(people, self._kept_of_people, strict=True))
+            for path, who in zip(table.path, table.participant_id, strict=True):
+                found[path] = of_person.get(who, found[path])
+        return found
+
+    @property
+    def _kept_of_people(self) -> list[list[str] | None]:
+        return self._kept([_of_known(one).by_participant() for one in self.told])
+
+    def _kept(self, told: Sequence[Predictions]) -> list[list[str] | None]:
+        """Return the prediction set of each row as the names of its classes."""
+        kept = self.model.sets(np.stack([one.probabilities for one in told]))
+        if kept is None:
+            return [None] * len(told[0].table)
+        names = np.array(self.model.classes, dtype=object)
+        return [list(names[row]) for row in kept]
+
     def _answers(self, people: Predictions) -> list[str | None]:
         """Say yes, no or not sure of each participant; not sure if a scan misfits."""
         table = self.predictions.table
@@ -137,9 +163,13 @@ class Answer:
                 "predicted": row["predicted"],
                 "abstained": row["abstained"],
                 "early": answer,
+                "set": kept,
             }
-            for row, answer in zip(
-                self._pooled.table.to_dict("records"), early, strict=True
+            for row, answer, kept in zip(
+                self._pooled.table.to_dict("records"),
+                early,
+                self._kept_of_people,
+                strict=True,
             )
         ]
 
@@ -153,6 +183,8 @@ def _result(
     row: dict[Any, Any],
     classes: Sequence[str],
     early: str | None,
+    kept: list[str] | None,
+    *,
     reasons: list[str],
     quality: list[str] | None,
 ) -> dict[str, Any]:
@@ -167,6 +199,7 @@ def _result(
         "predicted": row["predicted"],
         "abstained": early == NOT_SURE,
         "early": early,
+        "set": kept,
         "quality": {
             "verdict": verdict,
             "reasons": [*reasons, *(quality or [])],

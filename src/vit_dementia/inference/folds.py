@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.calibrated import Calibration
@@ -58,6 +58,10 @@ class SavedFolds:
     def answers(self, told: Float[np.ndarray, "f m k"]) -> list[str | None]:
         """Say "yes", "no" or "not sure" of mended probabilities; None: no line."""
         return self.crossed.answers(told)
+
+    def sets(self, told: Float[np.ndarray, "f m k"]) -> Bool[np.ndarray, "m k"] | None:
+        """Return the classes that cannot be ruled out; None where sets are unknown."""
+        return self.crossed.sets(told)
 
 
 def read_models(path: Path) -> SavedModel | SavedFolds:

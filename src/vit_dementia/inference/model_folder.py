@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.errors import CheckpointError
@@ -70,6 +70,10 @@ class SavedModel:
     def answers(self, told: Float[np.ndarray, "f m k"]) -> list[str | None]:
         """Say "yes", "no" or "not sure" of mended probabilities; None: no line."""
         return self.calibration.answers(told[0])
+
+    def sets(self, told: Float[np.ndarray, "f m k"]) -> Bool[np.ndarray, "m k"] | None:
+        """Return the classes that cannot be ruled out; None where sets are unknown."""
+        return self.calibration.kept(told[0])
 
 
 def write_model_folder(
