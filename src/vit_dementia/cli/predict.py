@@ -9,6 +9,7 @@ from typing import Any, Literal
 from vit_dementia import DISCLAIMER
 from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import escaped, say, watch_for_people
+from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device
 
 
@@ -21,8 +22,10 @@ def predict(
     salt_file: Path | None = None,
     json: bool = False,
     out: Path | None = None,
+    html: Path | None = None,
     device: Device = "auto",
     engine: Literal["torch", "onnx", "openvino"] = "torch",
+    explain: bool = False,
 ) -> int:
     """Say what a model sees on new scans, by scan and by participant.
 
@@ -36,8 +39,10 @@ def predict(
         salt_file: salt of the pseudonyms of people in DICOM [default: the user's own].
         json: print one JSON document on stdout.
         out: also write predictions.tsv and predictions_participants.tsv here.
+        html: also write a page for people here, which names no file.
         device: where to compute.
         engine: what computes; ONNX Runtime and OpenVINO do so on the CPU, in float32.
+        explain: draw in OUT/maps what each answer hangs on, and how faithful that is.
 
     Returns:
         0 if every scan was answered, 3 if some were refused, 2 if none could be read.
@@ -46,6 +51,8 @@ def predict(
     from vit_dementia.export.engines import predictor_in
     from vit_dementia.inference.predictor import Predictor
 
+    if explain and out is None:
+        raise ConfigError("--explain: draws maps into a folder; needs --out DIR")
     files = scans_in(scans)
     who = who_is_in_headers(files, salt_file)
     if participants is not None:
@@ -54,14 +61,30 @@ def predict(
         predictor = Predictor.load(run, device=device)
     else:
         predictor = predictor_in(engine, run, device=device)
-    answer = predictor(files, who=who, watch=watch_for_people())
+    watch = watch_for_people()
+    if explain:
+        from vit_dementia.workflows.explain_predicted import one_model, with_maps
+
+        one = one_model(predictor.model)
+    answer = predictor(files, who=who, watch=watch)
     for path, cause in answer.refused.items():
         say(f"refused: {path}: {cause}")
     document = answer.to_dict()
+    if explain:
+        assert out is not None
+        document = with_maps(document, one, out, device=device, watch=watch)
     if json:
         print(json_module.dumps(document, indent=2, allow_nan=False))
     else:
         _tell(document)
+    if html is not None:
+        from vit_dementia.files import write_text
+        from vit_dementia.workflows.answer_page import page
+        from vit_dementia.workflows.model_facts import facts_of
+
+        facts = facts_of(predictor.model, run)
+        write_text(html, page(document, facts, out if explain else None))
+        say(f"written: {html}")
     if out is not None:
         answer.write(out)
         say(f"written: {out}")

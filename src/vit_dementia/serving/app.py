@@ -180,7 +180,7 @@ def _tell_faults(app: FastAPI) -> None:
         return JSONResponse(refusal(422, words).body, 422)
 
     async def busy(_request: Request, _error: Exception) -> Response:
-        words = f"every place is taken; ask again in {_RETRY_AFTER} seconds"
+        words = f"no place is free now; ask again in {_RETRY_AFTER} seconds"
         return JSONResponse(
             refusal(503, words).body, 503, {"Retry-After": _RETRY_AFTER}
         )

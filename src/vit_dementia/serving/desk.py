@@ -23,7 +23,7 @@ _TOGETHER = 64  # requests of one batch
 
 
 class BusyError(Exception):
-    """Every place is taken."""
+    """Every place is taken, or the worker has to be started again."""
 
 
 class Desk:
@@ -97,7 +97,7 @@ class Desk:
                 log.error("no worker: %s", error)
                 for _, reply in batch:
                     if not reply.done():
-                        reply.set_exception(error)
+                        reply.set_exception(BusyError())
                 continue
             for (_, reply), one in zip(batch, replies, strict=True):
                 if not reply.done():

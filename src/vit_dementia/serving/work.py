@@ -22,10 +22,10 @@ from vit_dementia.errors import CheckpointError, VitDementiaError
 from vit_dementia.inference.compute import Device
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import Predictor
-from vit_dementia.serving.facts import facts_of
 from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.received import PICTURE, nameless, scans_of
 from vit_dementia.serving.shown import map_as_png, slice_as_png, volume_as_nifti
+from vit_dementia.workflows.model_facts import facts_of
 
 FORMAT = 1
 """of the answer to ``POST /v1/predict``"""
@@ -290,6 +290,7 @@ def _body(document: dict[str, Any], one: _Prepared) -> dict[str, Any]:
                 "predicted": None,
                 "abstained": True,
                 "early": None,
+                "set": None,
                 "quality": quality,
             }
         )

@@ -137,7 +137,7 @@ function tell(answer) {
   put("said-more", more.join(" "));
   at("bars").replaceChildren(...classes.map((name) => bar(name, shown.probabilities, classes.length)));
   put("bars-about", say("bars_about", { percent: percent(1 / classes.length) }));
-  tellModel(calibration, shown.probabilities);
+  tellModel(calibration, shown.set);
   const { quality } = answer.results[0];
   put("quality", words[`quality_${quality.verdict}`]);
   at("reasons").replaceChildren(...quality.reasons.map((text) => element("li", text)));
@@ -148,15 +148,12 @@ function tell(answer) {
   at("past").append(element("li", say("history_line", { time: new Date().toLocaleTimeString(), answer: said })));
 }
 
-function tellModel(calibration, probabilities) {
+function tellModel(calibration, set) {
   const fitted = calibration.scaling && calibration.scaling.method !== "none";
   put("calibration", fitted
     ? say("calibrated", { method: calibration.scaling.method, count: calibration.n_participants })
     : words.not_calibrated);
-  const sets = calibration.sets;
-  const bound = sets && sets.threshold !== null && probabilities;
-  const kept = bound ? Object.keys(probabilities).filter((name) => 1 - probabilities[name] <= sets.threshold) : [];
-  put("set", bound ? say("set", { level: percent(sets.level), names: either(kept) || words.none }) : "");
+  put("set", set ? say("set", { level: percent(calibration.sets.level), names: either(set) || words.none }) : "");
   const scored = state.model && state.model.evaluation;
   const interval = (told) => told.low === null ? told.value.toFixed(2)
     : `${told.value.toFixed(2)} [${told.low.toFixed(2)}, ${told.high.toFixed(2)}]`;

@@ -1,0 +1,88 @@
+"""The page of ``predict --html``: what a model says of scans, for people to read.
+
+One file that opens anywhere and asks nothing of the network. It names no path: a scan
+has the number of its place among those asked about.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+_ANSWERS = {
+    "yes": "Yes: on the side of {positive}.",
+    "no": "No: on the side of {negative}, not of {positive}.",
+    "not sure": "Not sure: the model cannot tell the sides apart here, and abstains.",
+    None: "No yes or no: too few people were there to draw a line for this model.",
+}
+_REFUSED = "No answer: the scan was refused."
+
+
+def page(
+    document: Mapping[str, Any], facts: Mapping[str, Any], maps: Path | None = None
+) -> str:
+    """Return the page; every word from the data is escaped.
+
+    Args:
+        document: of ``predict --json``.
+        facts: of the model, see ``workflows.model_facts``.
+        maps: the folder that the pictures of explanations are named from.
+    """
+    source = resources.files(__package__).joinpath("answer_page.html.j2")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    results = document["results"]
+    return environment.from_string(source.read_text(encoding="utf-8")).render(
+        document=document,
+        facts=facts,
+        people=[_card(person, facts, maps) for person in document["participants"]],
+        scans=[_card(result, facts, maps) for result in results],
+        refused=sum(result["probabilities"] is None for result in results),
+        even=1 / len(facts["classes"]),
+    )
+
+
+def _card(
+    told: Mapping[str, Any], facts: Mapping[str, Any], maps: Path | None
+) -> dict[str, Any]:
+    """Return what is shown of one scan or participant."""
+    positive = facts["positive"]
+    negative = [name for name in facts["classes"] if name not in positive]
+    said = _REFUSED
+    if told["probabilities"] is not None:
+        said = _ANSWERS[told["early"]].format(
+            positive=" or ".join(positive), negative=" or ".join(negative)
+        )
+    quality = told.get("quality", {"verdict": "", "reasons": []})
+    reasons = quality["reasons"]
+    if "path" in told:
+        reasons = [text.replace(f"{told['path']}: ", "") for text in reasons]
+    return {
+        "who": told["participant_id"],
+        "num_scans": told.get("num_scans", 1),
+        "said": said,
+        "probabilities": told["probabilities"],
+        "predicted": told["predicted"],
+        "set": told["set"],
+        "verdict": quality["verdict"],
+        "reasons": reasons,
+        "map": _map(told.get("explanation"), maps),
+    }
+
+
+def _map(told: Mapping[str, Any] | None, maps: Path | None) -> dict[str, Any] | None:
+    """Return the picture of an explanation, within the page, and how far it holds."""
+    if told is None or maps is None or not told.get("picture"):
+        return None
+    content = (maps / told["picture"]).read_bytes()
+    return {
+        "picture": "data:image/png;base64," + base64.b64encode(content).decode("ascii"),
+        "method": told["method"],
+        "reasons": told.get("reasons", ""),  # one line, of a scan
+    }

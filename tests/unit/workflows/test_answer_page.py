@@ -1,0 +1,105 @@
+"""The page of predict: what it says, what it must not say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from vit_dementia.workflows.answer_page import page
+
+MARKUP = '<script>alert("x")</script>'
+FACTS = {
+    "sha256": "0" * 64,
+    "classes": ["CN", "AD"],
+    "positive": ["AD"],
+    "scaling": "temperature",
+    "calibrated_on": 30,
+    "allow_leakage": "",
+    "evaluation": None,
+}
+EVALUATION = {
+    "question": "AD against CN",
+    "n_participants": 40,
+    "auroc": {"value": 0.8, "low": 0.7, "high": 0.9},
+    "floor": "linear model on pixels",
+    "floor_auroc": {"value": 0.75, "low": None, "high": None},
+    "verdict": "not above the floor",
+}
+
+
+def result(number=0, **changed):
+    told = {
+        "path": f"secret/place/{number}.png",
+        "participant_id": "sub-01",
+        "probabilities": {"CN": 0.25, "AD": 0.75},
+        "predicted": "AD",
+        "abstained": False,
+        "early": "yes",
+        "set": ["AD"],
+        "quality": {"verdict": "pass", "reasons": []},
+    }
+    return told | changed
+
+
+def document(*results, participants=()):
+    return {
+        "results": list(results),
+        "participants": list(participants),
+        "disclaimer": "Research use only",
+    }
+
+
+def test_answers_are_told_in_words_with_what_is_known_of_the_model() -> None:
+    said = page(document(result()), FACTS | {"evaluation": EVALUATION})
+    for words in ("Yes: on the side of AD", "AD: 75.0 %", "Research use only",
+                  "Cannot be ruled out: AD", "mended (temperature) on 30",
+                  "AUROC 0.80", "reaches 0.75", "not above the floor"):  # fmt: skip
+        assert words in said
+    assert "never tested" in page(document(result()), FACTS)
+    bare = FACTS | {"scaling": "none", "allow_leakage": "old script"}
+    assert "not calibrated" in page(document(result()), bare)
+    assert "old script" in page(document(result()), bare)
+
+
+@pytest.mark.parametrize(
+    ("early", "words"),
+    [("no", "No: on the side of CN"), ("not sure", "Not sure"), (None, "No yes or no")],
+)
+def test_every_answer_has_its_words(early, words) -> None:
+    assert words in page(document(result(early=early, set=None)), FACTS)
+
+
+def test_a_refused_scan_has_its_reason_and_no_number() -> None:
+    refused = result(
+        probabilities=None, predicted=None, early=None, set=None,
+        quality={"verdict": "refused", "reasons": ["secret/place/0.png: is empty"]},
+    )  # fmt: skip
+    said = page(document(refused, participants=[]), FACTS)
+    assert "the scan was refused" in said
+    assert "is empty" in said
+    assert "secret" not in said
+    assert "<dl>" not in said
+
+
+def test_no_path_and_no_markup_gets_into_the_page() -> None:
+    person = {k: v for k, v in result().items() if k not in ("path", "quality")}
+    hostile = result(
+        1, participant_id=MARKUP, quality={"verdict": "warn", "reasons": [MARKUP]}
+    )
+    told = document(result(), hostile, participants=[person | {"num_scans": 2}])
+    said = page(told, FACTS | {"classes": ["CN", "AD"], "allow_leakage": MARKUP})
+    assert MARKUP not in said
+    assert "secret" not in said
+    assert "sub-01 (2 scans)" in said
+    assert not re.search(r'(?:src|href)="(?!data:)', said)
+
+
+def test_maps_stand_within_the_page(tmp_path) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "0001.png").write_bytes(b"\x89PNG")
+    told = {"picture": "maps/0001.png", "method": "occlusion", "reasons": "weak"}
+    said = page(document(result(explanation=told)), FACTS, tmp_path)
+    assert 'src="data:image/png;base64,iVBORw=="' in said
+    assert "not faithful here: weak" in said
+    assert "<img" not in page(document(result(explanation=None)), FACTS, tmp_path)
