@@ -1,0 +1,132 @@
+"""Small models and servers for the tests of serving, without a training."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import uvicorn
+
+from vit_dementia.config import VitConfig
+from vit_dementia.evaluation.calibrated import Calibration
+from vit_dementia.evaluation.scaling import Scaling
+from vit_dementia.inference.model_folder import write_calibration, write_model_folder
+from vit_dementia.models.variants import architecture
+from vit_dementia.models.vit import VisionTransformer
+from vit_dementia.preparation.slab import SlabPreprocessing
+from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.serving.app import make_app
+from vit_dementia.serving.gate import Rules
+from vit_dementia.serving.limits import ServingLimits
+from vit_dementia.serving.work import Job, Reply, Work
+
+CLASSES = ("NonDemented", "MildDemented")
+SLICES = SlicePreprocessing(size=(32, 24))
+SLABS = SlabPreprocessing(
+    size=(32, 32), spacing_mm=6.0, plane="axial", slab_mm=(48.0, 80.0), count=2
+)
+
+
+def write_model(folder: Path, preprocessing: SlicePreprocessing | SlabPreprocessing):
+    """Write a model of random weights that has a line and says yes or no."""
+    torch.manual_seed(0)
+    config = VitConfig(embed_dim=24, depth=1, num_heads=2, mlp_dim=48, patch_size=8)
+    network = VisionTransformer(
+        architecture(
+            "ViT-Ti/16",
+            config,
+            image_size=preprocessing.size,
+            channels=1,
+            num_classes=len(CLASSES),
+        )
+    )
+    torch.nn.init.normal_(network.head.weight)
+    write_model_folder(
+        folder / "model",
+        network,
+        classes=CLASSES,
+        ordered=True,
+        preprocessing=preprocessing,
+        facts={"allow_leakage": ""},
+    )
+    calibration = Calibration(
+        CLASSES, CLASSES[1:], Scaling.none(2, "a test"), {"balanced": 0.5}
+    )
+    write_calibration(folder, calibration)
+    return folder
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """Return a noisy disc."""
+    rows, columns = np.mgrid[:32, :24] - np.array([16, 12])[:, None, None]
+    disc = np.where(np.hypot(rows, columns) < 11, 180.0, 0.0)
+    noise = np.random.default_rng(seed).normal(0, 12, disc.shape)
+    return np.clip(disc + noise, 0, 255).astype(np.uint8)
+
+
+def head(side: int = 32, spacing_mm: float = 4.4) -> np.ndarray:
+    """Return a noisy ball, dark inside."""
+    middle = (side - 1) / 2
+    away = np.sqrt(sum((axis - middle) ** 2 for axis in np.indices((side,) * 3)))
+    ball = np.where(away < 45 / spacing_mm, 180.0, 0.0)
+    ball[away < 12 / spacing_mm] = 60.0
+    return ball + np.abs(np.random.default_rng(1).normal(0, 4, ball.shape))
+
+
+class Here:
+    """Answers jobs in this process, by a model or by a function."""
+
+    def __init__(self, answer: Callable[[Sequence[Job]], list[Reply]]) -> None:
+        self.answer = answer
+        self.facts: dict[str, Any] = getattr(answer, "facts", {"classes": []})
+        self.stopped = False
+
+    @classmethod
+    def with_model(cls, run: Path, limits: ServingLimits | None = None) -> Here:
+        return cls(Work(run, "cpu", limits or ServingLimits()))
+
+    def start(self) -> None:
+        """Do nothing: it is here."""
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def __call__(self, jobs: Sequence[Job]) -> list[Reply]:
+        return self.answer(jobs)
+
+
+def nothing(jobs: Sequence[Job]) -> list[Reply]:
+    """Answer that nothing was found."""
+    return [Reply(status=200, body={}) for _ in jobs]
+
+
+@contextmanager
+def listening(worker: Here, *, token: str = "", **limits: Any) -> Iterator[str]:
+    """Run a server on a free port of this machine; yield its address."""
+    bounds = ServingLimits(**limits)
+    rules = Rules(token=token, upload_bytes=bounds.upload_bytes)
+    config = uvicorn.Config(
+        make_app(worker, rules, bounds),
+        port=0,
+        ws="none",
+        log_config=None,
+        access_log=False,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,204 @@
+"""What the model's process does: the same answers as the command, and no names."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import httpx
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from tests.unit.serving import served
+from tests.unit.serving.test_received import received, zipped
+
+from vit_dementia.cli.app import run as command
+from vit_dementia.data.volumes import Volume, write_volume
+from vit_dementia.inference.predictor import Predictor
+from vit_dementia.serving.limits import ServingLimits
+from vit_dementia.serving.work import VIEW, Job, Work
+
+SENTINEL = "Xyzzy"
+
+
+@pytest.fixture(scope="module")
+def slices(slice_model) -> Work:
+    return Work(slice_model, "cpu", ServingLimits())
+
+
+@pytest.fixture(scope="module")
+def slabs(slab_model) -> Work:
+    return Work(slab_model, "cpu", ServingLimits())
+
+
+@pytest.fixture(scope="module")
+def nifti(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("nifti") / "scan.nii.gz"
+    voxels = served.head().astype(np.float32)
+    write_volume(path, Volume(voxels, np.diag([4.4, 4.4, 4.4, 1.0])))
+    return path
+
+
+def asked(work, folder, *contents, question="predict", **how):
+    folder.mkdir()
+    job = Job(question=question, folder=received(folder, *contents), **how)
+    (reply,) = work([job])
+    return reply
+
+
+def noisy(seed: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(served.picture(seed)).save(out, format="PNG")
+    return out.getvalue()
+
+
+def test_three_doors_give_one_answer(slice_model, tmp_path, capsys) -> None:
+    files = []
+    for seed in range(5):
+        files.append(tmp_path / f"sub-{seed // 2}_{seed}.png")
+        files[-1].write_bytes(noisy(seed))
+    predictor = Predictor.load(slice_model, device="cpu")
+    python = predictor(files).predictions.probabilities
+    capsys.readouterr()
+    words = ["predict", str(slice_model), *map(str, files), "--json", "--device=cpu"]
+    assert command(words) == 0
+    shell = json.loads(capsys.readouterr().out)
+    archive = zipped(*((file.name, file.read_bytes()) for file in files))
+    with served.listening(served.Here.with_model(slice_model)) as url:
+        form = [("files", file.read_bytes()) for file in files]
+        single = httpx.post(f"{url}/v1/predict", files=form, timeout=60).json()
+        packed = [("files", archive)]
+        named = httpx.post(f"{url}/v1/predict", files=packed, timeout=60).json()
+    for told in (shell, single, named):
+        found = [list(one["probabilities"].values()) for one in told["results"]]
+        assert np.array_equal(found, python)
+        assert told["model"] == shell["model"]
+    # Names inside an archive tell who is who, as they do on disk; others tell nothing.
+    rest = ("num_scans", "probabilities", "predicted", "abstained", "early")
+    people = [[{k: one[k] for k in rest} for one in t["participants"]]
+              for t in (shell, named)]  # fmt: skip
+    assert people[0] == people[1]
+    assert len(people[0]) == 3
+    assert [one["early"] for one in named["results"]] == [
+        one["early"] for one in shell["results"]
+    ]
+    assert single["participants"] == []
+
+
+def test_all_scans_of_one_person_get_one_answer(slices, tmp_path) -> None:
+    reply = asked(slices, tmp_path / "1", noisy(0), noisy(1), same_person=True)
+    (person,) = reply.body["participants"]
+    mean = np.mean(
+        [one["probabilities"]["MildDemented"] for one in reply.body["results"]]
+    )
+    assert person["num_scans"] == 2
+    assert person["probabilities"]["MildDemented"] == pytest.approx(mean)
+    assert {one["participant"] for one in reply.body["results"]} == {1}
+
+
+def test_requests_answered_together_do_not_mix(slices, tmp_path) -> None:
+    jobs = []
+    for number in range(4):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        contents = [noisy(10 * number + place) for place in range(number)] or [b"none"]
+        jobs.append(
+            Job(
+                question="predict",
+                folder=received(folder, *contents),
+                same_person=number % 2 == 1,
+            )
+        )
+    together = slices(jobs)
+    for number, reply in enumerate(together):
+        alone = asked(
+            slices, tmp_path / f"alone-{number}",
+            *([noisy(10 * number + place) for place in range(number)] or [b"none"]),
+            same_person=number % 2 == 1,
+        )  # fmt: skip
+        assert len(reply.body["results"]) == max(number, 1)
+        assert len(reply.body["participants"]) == number % 2
+        for one, other in zip(
+            reply.body["results"], alone.body["results"], strict=True
+        ):
+            assert one["probabilities"] == pytest.approx(other["probabilities"])
+            assert one["early"] == other["early"]
+
+
+def test_one_bad_file_does_not_stop_the_others(slices, tmp_path) -> None:
+    reply = asked(
+        slices, tmp_path / "1", noisy(0)[:-60], noisy(1), b"no scan", b"PK\3\4"
+    )
+    by_scan = {one["scan"]: one for one in reply.body["results"]}
+    assert by_scan[2]["probabilities"]
+    refused = [one for one in by_scan.values() if not one["probabilities"]]
+    assert len(refused) == 3
+    assert all(one["quality"]["verdict"] == "refused" for one in refused)
+    assert str(tmp_path) not in json.dumps(reply.body)
+
+
+def test_a_slice_is_shown_as_it_is_read(slices, tmp_path) -> None:
+    turned = Image.fromarray(served.picture()).transpose(Image.Transpose.ROTATE_270)
+    exif = Image.Exif()
+    exif[0x0112] = 8  # stands on its side
+    out = io.BytesIO()
+    turned.save(out, format="PNG", exif=exif)
+    reply = asked(slices, tmp_path / "1", out.getvalue(), question="view")
+    assert (reply.status, reply.body["media_type"]) == (200, "image/png")
+    shown = np.asarray(Image.open(tmp_path / "1" / VIEW), float)
+    assert shown.shape == served.picture().shape
+    assert np.corrcoef(shown.ravel(), served.picture().ravel())[0, 1] > 0.99
+
+
+def test_a_volume_is_shown_and_answered(slabs, nifti, tmp_path) -> None:
+    view = asked(slabs, tmp_path / "1", nifti.read_bytes(), question="view")
+    assert view.body["media_type"] == "application/x-nifti"
+    shown = nib.Nifti1Image.from_bytes((tmp_path / "1" / VIEW).read_bytes())
+    np.testing.assert_allclose(shown.get_fdata(), served.head(), atol=0.01)
+    np.testing.assert_array_equal(shown.affine, nib.load(nifti).affine)
+    told = asked(slabs, tmp_path / "2", nifti.read_bytes()).body["results"][0]
+    expected = slabs.predictor([nifti]).predictions.probabilities[0]
+    assert list(told["probabilities"].values()) == expected.tolist()
+
+
+def test_what_the_answer_hangs_on_lies_on_the_scan(slices, tmp_path) -> None:
+    reply = asked(
+        slices, tmp_path / "1", noisy(0), noisy(1), question="explain", scan=2
+    )
+    drawn = Image.open(io.BytesIO(base64.b64decode(reply.body["map"])))
+    assert drawn.size == served.picture().shape[::-1]
+    assert drawn.mode == "RGBA"
+    assert reply.body["class"] in served.CLASSES
+    none = asked(slices, tmp_path / "2", noisy(0), question="explain", scan=2)
+    assert none.status == 422
+
+
+def test_a_zip_of_dicom_is_one_scan_and_tells_nothing(
+    slabs, tmp_path, write_series
+) -> None:
+    texts = dict.fromkeys(
+        ("PatientName", "PatientID", "SeriesDescription", "StudyDescription",
+         "ProtocolName", "InstitutionName", "AccessionNumber"),
+        f"{SENTINEL} t1_mprage",
+    ) | {"PixelSpacing": [4, 4], "SliceThickness": "4"}  # fmt: skip
+    voxels = served.head(32, 4.0).astype(np.int16)
+    side = 4 * 31
+    places = {"ImagePositionPatient": lambda n: [-side, -side, 4 * n]}
+    files = write_series(tmp_path / "dicom", voxels, **texts, **places)
+    archive = zipped(*((f"{SENTINEL}/{f.name}", f.read_bytes()) for f in files))
+    good = asked(slabs, tmp_path / "1", archive)
+    (told,) = good.body["results"]
+    assert told["probabilities"], told
+    assert told["participant"] == 1
+    loose = asked(slabs, tmp_path / "2", *(file.read_bytes() for file in files))
+    assert loose.body["results"][0]["probabilities"] == told["probabilities"]
+    cut = asked(slabs, tmp_path / "3", *(file.read_bytes() for file in files[:20]))
+    broken = asked(slabs, tmp_path / "4", files[0].read_bytes()[:-50])
+    for reply in (good, loose, cut, broken):
+        said = json.dumps(reply.body)
+        assert SENTINEL not in said
+        assert str(tmp_path) not in said
+    assert not cut.body["results"][0]["probabilities"]

@@ -1,0 +1,148 @@
+"""The process that reads scans, here in a thread: what ends it and what follows."""
+
+from __future__ import annotations
+
+import os
+import threading
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
+
+import pytest
+from tests.unit.serving import served
+
+from vit_dementia.errors import CheckpointError
+from vit_dementia.serving import worker
+from vit_dementia.serving.limits import ServingLimits
+from vit_dementia.serving.work import Job
+from vit_dementia.serving.worker import Worker, answered, bound
+
+RESOURCE = pytest.importorskip("resource")
+
+
+class Thread:
+    """A process as `Worker` knows it."""
+
+    def __init__(self, target, args, daemon) -> None:
+        pipe, *rest = args
+        self._pipe = Connection(os.dup(pipe.fileno()))  # as a process has its own
+        self._target, self._rest = target, rest
+        self._thread = threading.Thread(target=self._run, daemon=daemon)
+        self.start, self.is_alive = self._thread.start, self._thread.is_alive
+
+    def _run(self) -> None:
+        try:
+            self._target(self._pipe, *self._rest)
+        except SystemExit:
+            pass
+        finally:
+            self._pipe.close()
+
+    def kill(self) -> None:
+        go_on.set()
+
+    def join(self) -> None:
+        """Let it see by itself that nobody listens."""
+
+
+go_on = threading.Event()
+
+
+class Fake:
+    """Work that does what the name of the folder says."""
+
+    facts: ClassVar = {"classes": ["A"]}
+    computes_on = "cpu"
+
+    def __init__(self, run, device, limits) -> None:
+        if run.name == "bad":
+            raise CheckpointError("bad: is no model")
+        if run.name == "heavy":
+            raise SystemExit
+
+    def __call__(self, jobs):
+        for job in jobs:
+            if job.folder.name == "hang":
+                go_on.wait(60)
+            if job.folder.name == "die":
+                raise SystemExit
+            if job.folder.name == "bug":
+                raise ValueError("Jane Doe")
+            if job.folder.name == "large":
+                raise MemoryError
+        return served.nothing(jobs)
+
+
+@pytest.fixture
+def make(monkeypatch):
+    context = SimpleNamespace(Pipe=Pipe, Process=Thread)
+    monkeypatch.setattr(worker, "get_context", lambda _way: context)
+    monkeypatch.setattr(worker, "Work", Fake)
+    monkeypatch.setattr(worker, "bound", lambda _device, _limits: None)
+    monkeypatch.setattr(worker.signal, "signal", lambda _signal, _what: None)
+    started = []
+
+    def start(name: str = "good") -> Worker:
+        made = Worker(Path(name), "cpu", ServingLimits(seconds=0.5))
+        started.append(made)
+        made.start()
+        return made
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+def jobs(*names: str) -> list[Job]:
+    return [Job(question="predict", folder=Path(name)) for name in names]
+
+
+def test_jobs_are_answered_and_the_facts_told(make) -> None:
+    working = make()
+    assert working.facts == Fake.facts
+    working.start()  # it runs already
+    assert [reply.status for reply in working(jobs("a", "b"))] == [200, 200]
+
+
+@pytest.mark.parametrize(("name", "status"), [("hang", 504), ("die", 422)])
+def test_a_job_that_ends_the_process_costs_its_own_answer_alone(
+    make, name, status
+) -> None:
+    go_on.clear()
+    working = make()
+    assert [one.status for one in working(jobs(name))] == [status]
+    assert [one.status for one in working(jobs("a"))] == [200]
+    go_on.clear()
+    assert [one.status for one in working(jobs("a", name, "b"))] == [200, status, 200]
+
+
+def test_after_the_end_nothing_is_started_again(make) -> None:
+    working = make()
+    working.stop()
+    assert [one.status for one in working(jobs("a"))] == [422]
+
+
+@pytest.mark.parametrize(("name", "words"), [("bad", "no model"), ("heavy", "ended")])
+def test_a_model_that_does_not_load_is_told(make, name, words) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        make(name)
+
+
+def test_a_bug_is_told_by_kind_and_place_and_not_by_its_words(caplog) -> None:
+    work = Fake(Path("x"), "cpu", ServingLimits())
+    told = answered(work, jobs("a", "bug", "large"))
+    assert [one.status for one in told] == [200, 500, 422]
+    assert "ValueError in __call__" in caplog.text
+    assert "Jane" not in caplog.text
+
+
+def test_memory_is_bounded_on_the_cpu_alone(monkeypatch) -> None:
+    told = []
+    monkeypatch.setattr(RESOURCE, "setrlimit", lambda *what: told.append(what))
+    bound("cpu", ServingLimits(memory_mib=2))
+    bound("cuda", ServingLimits(memory_mib=2))
+    bound("cpu", ServingLimits(memory_mib=0))
+    core = (RESOURCE.RLIMIT_CORE, (0, 0))
+    assert told == [core, (RESOURCE.RLIMIT_AS, (2**21, 2**21)), core, core]
