@@ -11,7 +11,7 @@ from vit_dementia.errors import ScanError
 from vit_dementia.files import read_json
 from vit_dementia.preparation.checked import Checked
 from vit_dementia.preparation.pipeline import Pipeline
-from vit_dementia.preparation.templates import load_template
+from vit_dementia.preparation.templates import CLINICA, CLINICA_SHA256, load_template
 from vit_dementia.quality.verdict import Quality, Reason
 
 FORMAT = 1
@@ -110,6 +110,8 @@ def faults_against(
         redo += " --skull-strip"
     if needed["intensity"] != "as-is":
         redo += f" --intensity {needed['intensity']}"
+    if needed["template"] == CLINICA_SHA256:
+        redo += f" --template {CLINICA}"
     if found is None:
         return f"not prepared as the model needs it; do it: {redo}"
     differing = [

@@ -20,7 +20,7 @@ def test_points_of_a_head_with_a_skull_are_recovered_within_1_mm() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", [2, 20])
 @pytest.mark.parametrize("whole_head", [False, True])
 def test_points_of_every_phantom_are_recovered_within_1_mm(number, whole_head) -> None:
     phantom = head(number, whole_head=whole_head)
@@ -43,13 +43,6 @@ def test_a_scan_on_tilted_axes_lies_where_the_untilted_one_does() -> None:
     template = load_template()
     plain = align(phantom.volume, template, seed=0).scan_of_template
     assert error_mm(align(tilted, template, seed=0).scan_of_template, plain) < 1
-
-
-@pytest.mark.slow
-def test_the_same_scan_gives_the_same_numbers() -> None:
-    phantom, template = head(1), load_template()
-    first, second = (align(phantom.volume, template, seed=3) for _ in range(2))
-    assert np.array_equal(first.scan_of_template, second.scan_of_template)
 
 
 def test_a_head_far_from_the_middle_is_found() -> None:

@@ -9,11 +9,13 @@ from vit_dementia.files import read_json, write_json
 from vit_dementia.preparation.checked import GRID, prepare_checked, reference
 from vit_dementia.preparation.pipeline import Pipeline
 from vit_dementia.preparation.record import (
+    faults_against,
     quality_in,
     record_of,
     recorded,
     sidecar_of,
 )
+from vit_dementia.preparation.templates import CLINICA_SHA256
 
 NONE = Pipeline(pipeline="none")
 
@@ -52,3 +54,10 @@ def test_a_record_of_another_format_is_refused(prepared) -> None:
     write_json(sidecar_of(path), told)
     with pytest.raises(ScanError, match="prepare it anew"):
         recorded(path)
+
+
+def test_what_mends_another_template_names_clinicas() -> None:
+    none = Pipeline(pipeline="none").facts()
+    told = faults_against(none | {"template": CLINICA_SHA256}, none)
+    assert told is not None
+    assert told.endswith("--pipeline none --template clinica")
