@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
 import re
 import struct
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.files import read_json
+from vit_dementia.files import read_json, replacing
 from vit_dementia.limits import LIMITS, Limits
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # in a model folder
@@ -168,8 +169,8 @@ def _refuse_bomb(members: list[zipfile.ZipInfo], path: Path, limits: Limits) -> 
     names = {member.filename for member in members}
     if len(members) > limits.weight_members or len(names) < len(members):
         raise CheckpointError(
-            f"{path}: an archive of {len(members)} members, {len(names)} of them of"
-            f" another name; needs at most {limits.weight_members}, each of its own name"
+            f"{path}: an archive of {len(members)} members under {len(names)} names;"
+            f" needs at most {limits.weight_members}, each of its own name"
         )
     if unpacked > limits.weight_ratio * path.stat().st_size:
         raise CheckpointError(
@@ -223,6 +224,23 @@ def _read_torch(path: Path) -> Any:
         # A pickle by another hand than torch's: read if it holds only tensors.
         warnings.filterwarnings("ignore", "Detected pickle protocol")
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a ``.safetensors`` file, whole or not at all.
+
+    Raises:
+        OSError: as any other writer; the library has an error of its own.
+    """
+    with replacing(path) as aside:
+        try:
+            safetensors.torch.save_file(dict(tensors), aside, metadata={"format": "pt"})
+        except safetensors.SafetensorError as error:
+            told = re.search(r"os error (\d+)", str(error))  # as Rust writes it
+            if told is None:
+                raise
+            number = int(told[1])
+            raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def unwrapped(content: Any, where: object) -> tuple[str, dict[str, Tensor]]:

@@ -110,8 +110,8 @@ def save_state(
     classes: Sequence[str],
 ) -> None:
     """Write a plain state dict as ``.pth`` and what it does not say beside it."""
-    with replacing(path) as aside:
-        torch.save({k: v.detach().cpu().clone() for k, v in state.items()}, aside)
+    with replacing(path) as aside, aside.open("wb") as file:  # tells a full disk
+        torch.save({k: v.detach().cpu().clone() for k, v in state.items()}, file)
     content = {
         "classes": list(classes),
         "image_size": list(architecture.image_size),

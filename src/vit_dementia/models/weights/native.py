@@ -8,15 +8,18 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
-import safetensors.torch
 from torch import Tensor
 
 from vit_dementia.errors import CheckpointError, ConfigError
-from vit_dementia.files import is_intact, replacing, sealed, sha256_of, write_json
+from vit_dementia.files import is_intact, sealed, sha256_of, write_json
 from vit_dementia.limits import LIMITS
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import Rule
-from vit_dementia.models.weights.containers import read_config, read_tensors
+from vit_dementia.models.weights.containers import (
+    read_config,
+    read_tensors,
+    write_tensors,
+)
 from vit_dementia.models.weights.record import Weights, refuse_no_numbers, refuse_unfit
 from vit_dementia.spreadsheets import is_formula
 
@@ -62,8 +65,7 @@ def save(
             " needs a name for each output"
         )
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-    with replacing(folder / WEIGHTS) as aside:
-        safetensors.torch.save_file(tensors, aside, metadata={"format": "pt"})
+    write_tensors(folder / WEIGHTS, tensors)
     content = {
         "format": FORMAT,
         "format_version": VERSION,

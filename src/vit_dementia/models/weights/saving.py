@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from vit_dementia.models.weights import (
     torchvision,
 )
 from vit_dementia.models.weights.adapt import with_channels
+from vit_dementia.models.weights.containers import write_tensors
 from vit_dementia.models.weights.reading import read_weights
 from vit_dementia.models.weights.record import Weights, refuse_unfit
 
@@ -166,8 +166,7 @@ def _save_google(weights: Weights, folder: Path) -> Path:
 
 def _write_safetensors(path: Path, state: Mapping[str, Tensor]) -> None:
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items()}
-    with replacing(path) as aside:
-        safetensors.torch.save_file(tensors, aside, metadata={"format": "pt"})
+    write_tensors(path, tensors)
 
 
 def _classes(weights: Weights) -> list[str]:
