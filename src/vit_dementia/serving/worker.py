@@ -22,6 +22,7 @@ from typing import Any
 from vit_dementia.errors import CheckpointError, VitDementiaError
 from vit_dementia.inference.compute import Device
 from vit_dementia.limits import MIB
+from vit_dementia.serving.desk import Answering
 from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.work import Job, Reply, Work, refusal
 
@@ -126,16 +127,15 @@ def serve_pipe(
         return
     bound(work.computes_on, limits)
     _send(pipe, work.facts)
-    while True:
-        try:
-            told = json.loads(pipe.recv_bytes())
-        except (EOFError, OSError):  # the server is gone
-            return
-        jobs = [Job.from_dict(one) for one in told]
-        _send(pipe, [_told(reply) for reply in answered(work, jobs)])
+    try:
+        while True:
+            jobs = [Job.from_dict(one) for one in json.loads(pipe.recv_bytes())]
+            _send(pipe, [_told(reply) for reply in answered(work, jobs)])
+    except (EOFError, OSError):  # the server is gone
+        return
 
 
-def answered(work: Work, jobs: Sequence[Job]) -> list[Reply]:
+def answered(work: Answering, jobs: Sequence[Job]) -> list[Reply]:
     """Answer jobs; a bug is told in the log, by its kind and place, and answers 500."""
     try:
         return work(jobs)

@@ -30,7 +30,11 @@ class Thread:
         self._pipe = Connection(os.dup(pipe.fileno()))  # as a process has its own
         self._target, self._rest = target, rest
         self._thread = threading.Thread(target=self._run, daemon=daemon)
-        self.start, self.is_alive = self._thread.start, self._thread.is_alive
+        self._thread.let_go = threading.Event()
+        self.start, self._killed = self._thread.start, False
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive() and not self._killed
 
     def _run(self) -> None:
         try:
@@ -41,13 +45,11 @@ class Thread:
             self._pipe.close()
 
     def kill(self) -> None:
-        go_on.set()
+        self._killed = True
+        self._thread.let_go.set()
 
     def join(self) -> None:
         """Let it see by itself that nobody listens."""
-
-
-go_on = threading.Event()
 
 
 class Fake:
@@ -65,7 +67,7 @@ class Fake:
     def __call__(self, jobs):
         for job in jobs:
             if job.folder.name == "hang":
-                go_on.wait(60)
+                threading.current_thread().let_go.wait(60)
             if job.folder.name == "die":
                 raise SystemExit
             if job.folder.name == "bug":
@@ -110,11 +112,9 @@ def test_jobs_are_answered_and_the_facts_told(make) -> None:
 def test_a_job_that_ends_the_process_costs_its_own_answer_alone(
     make, name, status
 ) -> None:
-    go_on.clear()
     working = make()
     assert [one.status for one in working(jobs(name))] == [status]
     assert [one.status for one in working(jobs("a"))] == [200]
-    go_on.clear()
     assert [one.status for one in working(jobs("a", name, "b"))] == [200, status, 200]
 
 
