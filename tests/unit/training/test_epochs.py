@@ -137,3 +137,20 @@ def test_another_goal_needs_no_labels_and_is_judged_by_its_loss(tmp_path) -> Non
     assert [record.train_accuracy for record in records] == [None] * 3
     losses = [record.val_loss for record in records]
     assert (folder.path / "kept").read_text() == str(1 + losses.index(min(losses)))
+
+
+def test_the_test_part_is_asked_only_where_somebody_watches_it(tmp_path) -> None:
+    asked: list[str] = []
+
+    class Asked(Brightness):
+        def score(self, wrapped: nn.Module, role: str) -> HeldOut | None:
+            asked.append(role)
+            return super().score(wrapped, role)
+
+    for watched in (False, True):
+        training = _training(tmp_path, 4, epochs=1, batch_size=4, watch_test=watched)
+        folder = RunFolder(tmp_path / f"run-{watched}")
+        folder.path.mkdir()
+        goal = Asked(training.goal.feed)
+        dataclasses.replace(training, goal=goal).run(folder)
+        assert asked == (["val"] if not watched else ["val", "val", "test"])
