@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from vit_dementia.models import create_model
     from vit_dementia.models.weights import load_model
     from vit_dementia.workflows.api import train
+    from vit_dementia.workflows.explain_files import explain
 
 __version__ = "0.1.0"
-__all__ = ["Cohort", "Predictor", "create_model", "load_model", "train"]
+__all__ = ["Cohort", "Predictor", "create_model", "explain", "load_model", "train"]
 
 DISCLAIMER = "Research use only: not a medical device, not for diagnosis."
 
@@ -25,6 +26,7 @@ _HOME_OF = {
     "Cohort": "data.cohort",
     "Predictor": "inference.predictor",
     "create_model": "models",
+    "explain": "workflows.explain_files",
     "load_model": "models.weights",
     "train": "workflows.api",
 }

@@ -13,7 +13,6 @@ from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import say, watch_for_people
 from vit_dementia.explanation.methods import Method
-from vit_dementia.files import free_run_path
 from vit_dementia.inference.compute import Device
 
 
@@ -52,21 +51,25 @@ def explain(
         0 if every scan was explained, 3 if some were refused, 2 if none could be read.
     """
     from vit_dementia.data.scans import scans_in, who_is_on
-    from vit_dementia.inference.model_folder import read_model_folder
-    from vit_dementia.workflows.explain import DEFAULT, Asked, explain_scans
-    from vit_dementia.workflows.explain_files import write_explanations
+    from vit_dementia.workflows.explain_files import explain as explained
 
     files = scans_in(scans)
     who = None
     if participants is not None:
         who = who_is_on(files, participants, pairs_in("--columns", columns) or {})
-    model = read_model_folder(run)
-    asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
-    folder = out or free_run_path("explain")
-    answers = explain_scans(
-        model, files, asked, device=device, who=who, watch=watch_for_people()
+    written = explained(
+        run,
+        files,
+        method=method,
+        label=label,
+        layer=layer,
+        head=head,
+        who=who,
+        out=out,
+        device=device,
+        watch=watch_for_people(),
     )
-    document = write_explanations(folder, model, asked, answers)
+    document = written.document
     for line in document["refused"]:
         say(f"refused: {line}")
     if json:
@@ -83,7 +86,7 @@ def explain(
             f" {typical['largest_of_clean']:.0%}); see docs/explanation/shortcuts.md"
         )
     tell_leak(run)
-    say(f"written: {folder}")
+    say(f"written: {written.folder}")
     say(DISCLAIMER)
     if not document["refused"]:
         return 0

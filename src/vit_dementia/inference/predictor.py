@@ -31,7 +31,7 @@ from vit_dementia.progress import Quiet, Watch
 Engine = Callable[[SavedModel], nn.Module]  # what is returned computes on the CPU
 
 
-def _near(path: str) -> str:
+def near(path: str) -> str:
     """Return the part of a path that a data set made: four levels, as deep as BIDS."""
     return "/".join(Path(path).parts[-4:])
 
@@ -125,7 +125,7 @@ class Predictor:
             for member, said in zip(self.model.members, logits, strict=True)
         ]
         known = who or {}
-        identities = [known.get(name) or identify(_near(name)) for name in answered]
+        identities = [known.get(name) or identify(near(name)) for name in answered]
         told = [
             Predictions.from_arrays(
                 self.model.classes,

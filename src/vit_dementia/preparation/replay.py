@@ -110,6 +110,21 @@ def judged(path: Path, facts: Facts | None) -> Judged:
     return Judged(volume, quality)
 
 
+def is_in_template(path: Path, facts: Facts | None) -> bool:
+    """Say whether a volume was laid onto the template, by us or as its name says.
+
+    Args:
+        path: the volume.
+        facts: how a model's volumes are prepared; None: as they were found.
+
+    >>> is_in_template(Path("sub-01_space-MNI152NLin2009cSym_T1w.nii.gz"), None)
+    True
+    """
+    if facts is not None:
+        return bool(json.loads(facts)["pipeline"] != "none")
+    return "space-MNI152" in path.name
+
+
 def _prepared_here(path: Path, volume: Volume, needed: dict[str, Any]) -> Judged:
     from vit_dementia.preparation.checked import prepare_checked
     from vit_dementia.preparation.pipeline import Pipeline

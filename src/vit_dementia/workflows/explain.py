@@ -7,7 +7,7 @@ patches of the grid, ``space`` the sides of a row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from vit_dementia.explanation.overlay import View, planes
 from vit_dementia.inference.compute import Device, make_fabric
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.inference.predictor import near
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.back import back_to_slice, back_to_volume
 from vit_dementia.preparation.foreground import fits_foreground
-from vit_dementia.preparation.replay import judged
+from vit_dementia.preparation.replay import is_in_template, judged
 from vit_dementia.preparation.silhouette import head_of
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import rows_of
@@ -67,9 +68,11 @@ class Explanation:
         participant_id: as far as known.
         method: that drew the map.
         label: the class that is explained.
+        predicted: the class that this scan alone is told to be.
         probability: of that class, mended as the model's are.
         views: the planes to look at.
         relevance: at each voxel of a volume; of a slice its view has it.
+        in_template: the volume lies in the space of the template.
         prepared: the mean row as the network reads it and its map, for a group.
     """
 
@@ -77,11 +80,13 @@ class Explanation:
     participant_id: str
     method: Method
     label: str
+    predicted: str
     probability: float
     faithfulness: Faithfulness
     outside_head: float
     views: list[View]
     relevance: Volume | None
+    in_template: bool
     prepared: View | None = field(repr=False, default=None)
 
     @property
@@ -131,11 +136,21 @@ def explain_scans(
     *,
     device: Device = "auto",
     who: Mapping[str, Identity] | None = None,
+    label_of: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> Iterator[Explanation | ScanError]:
     """Yield the map of each scan, or why it was refused, in the order of the paths.
 
     Everything is computed in float32, whatever the model was trained in.
+
+    Args:
+        model: one that answers alone.
+        paths: images or volumes.
+        asked: by which method, and for which class.
+        device: where to compute.
+        who: the participant of each path, where names of files do not tell.
+        label_of: the class that is explained of some paths, instead of ``asked``'s.
+        watch: who is told of the progress.
 
     Raises:
         ConfigError: if the model has no such class.
@@ -150,8 +165,9 @@ def explain_scans(
     with (watch or Quiet()).count("explaining", len(names)) as bar:
         for name in names:
             try:
-                identity = (who or {}).get(name) or identify(Path(name).name)
-                yield _explain(model, Path(name), identity, asked, target)
+                identity = (who or {}).get(name) or identify(near(name))
+                own = replace(asked, label=(label_of or {}).get(name, asked.label))
+                yield _explain(model, Path(name), identity, own, target)
             except ScanError as error:
                 yield error
             bar.advance(1)
@@ -166,10 +182,11 @@ def _explain(
 ) -> Explanation:
     way = model.preprocessing
     if isinstance(way, SlicePreprocessing):
-        shown = read_slice(path, channels=way.channels)
+        shown, in_template = read_slice(path, channels=way.channels), False
         stored = way(shown)
     else:
         volume = judged(path, way.prepared).volume
+        in_template = is_in_template(path, way.prepared)
         stored = way(volume)
     rows = rows_of(way, stored[None])
     a = model.network.architecture
@@ -200,11 +217,13 @@ def _explain(
         participant_id=identity.participant_id,
         method=asked.method,
         label=model.classes[number],
+        predicted=model.classes[int(said.argmax())],
         probability=float(said[number]),
         faithfulness=faithfulness,
         outside_head=_outside(found, a.grid, rows),
         views=views,
         relevance=relevance,
+        in_template=in_template,
         prepared=_prepared(rows, fine),
     )
 

@@ -1,8 +1,9 @@
-"""The folder of ``explain``: pictures, maps, a table and a document."""
+"""The folder of ``explain``: pictures, maps, tables and a document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,97 @@ import numpy as np
 import pandas as pd
 
 from vit_dementia import DISCLAIMER
+from vit_dementia.data.participants import Identity
+from vit_dementia.data.scans import scans_in
 from vit_dementia.data.volumes import write_volume
 from vit_dementia.errors import ScanError
+from vit_dementia.explanation.methods import Method
 from vit_dementia.explanation.outside import LARGEST
-from vit_dementia.explanation.overlay import View, draw
-from vit_dementia.files import write_bytes, write_json, write_text
-from vit_dementia.inference.model_folder import SavedModel
-from vit_dementia.workflows.explain import Asked, Explanation
+from vit_dementia.explanation.overlay import draw
+from vit_dementia.explanation.regions import Share
+from vit_dementia.files import (
+    free_run_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from vit_dementia.inference.compute import Device
+from vit_dementia.inference.model_folder import SavedModel, read_model_folder
+from vit_dementia.progress import Watch
+from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.explain import (
+    DEFAULT,
+    Asked,
+    Explanation,
+    explain_scans,
+)
+from vit_dementia.workflows.explain_groups import Groups
 
 FORMAT_VERSION = 1
+REGIONS = ("path", "participant_id", "class", *Share.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What ``explain`` wrote.
+
+    Attributes:
+        folder: with the pictures, the maps and the tables.
+        document: what ``explain --json`` prints.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+
+
+def explain(
+    run: str | Path,
+    scans: Iterable[str | Path],
+    *,
+    method: Method | None = None,
+    label: str | None = None,
+    layer: int = -1,
+    head: int | None = None,
+    who: Mapping[str, Identity] | None = None,
+    out: str | Path | None = None,
+    device: Device = "auto",
+    watch: Watch | None = None,
+) -> Explained:
+    """Map scans, measure the maps and write both: ``vit-dementia explain``.
+
+    Args:
+        run: run folder, or its model folder.
+        scans: images or volumes, or folders of them.
+        method: how; by default the one that found the place best on phantoms.
+        label: the class that is explained; by default the one predicted.
+        layer: block of the method ``attention``.
+        head: head of the method ``attention``; None: their mean.
+        who: the participant of each path, where names of files do not tell.
+        out: folder to write; ``runs/<time>-explain`` if left out.
+        device: where to compute.
+        watch: who is told of the progress.
+
+    Raises:
+        DataError: if a path is not there, or holds no scan.
+        ConfigError: if the model has no such class, block or head.
+    """
+    files = scans_in(Path(scan) for scan in scans)
+    model = read_model_folder(Path(run))
+    asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
+    answers = explain_scans(model, files, asked, device=device, who=who, watch=watch)
+    folder = Path(out) if out is not None else free_run_path("explain")
+    truth = truth_in(Path(run))
+    return Explained(
+        folder, write_explanations(folder, model, asked, answers, truth=truth)
+    )
+
+
+def truth_in(run: Path) -> dict[str, str]:
+    """Return the class of each participant whom a run knows; none of a model folder."""
+    if not (run / "cohort.tsv").is_file():
+        return {}
+    groups = RunFolder.open(run).cohort().table.groupby("participant_id").label
+    return {str(who): some.iloc[0] for who, some in groups if some.nunique() == 1}
 
 
 def write_explanations(
@@ -26,13 +109,23 @@ def write_explanations(
     model: SavedModel,
     asked: Asked,
     answers: Iterable[Explanation | ScanError],
+    *,
+    truth: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Write a picture (and of a volume its map) for each scan, the table and the JSON.
+    """Write a picture (and of a volume its map) for each scan, the tables and the JSON.
+
+    Args:
+        out: the folder.
+        model: that was explained.
+        asked: by which method.
+        answers: what ``explain_scans`` yields.
+        truth: the class of participants, as far as known.
 
     Returns:
         What ``explain --json`` prints.
     """
-    results, refused, prepared = [], [], []
+    rows, refused, regions = [], [], []
+    groups = Groups(asked.method, dict(truth or {}))
     for number, one in enumerate(answers, 1):
         if isinstance(one, ScanError):
             refused.append(str(one))
@@ -44,27 +137,42 @@ def write_explanations(
         if one.relevance is not None:
             row["volume"] = f"{number:04}.nii.gz"
             write_volume(out / row["volume"], one.relevance)
-        if one.prepared is not None:
-            prepared.append(one.prepared)
-        results.append(row)
-    if len(prepared) > 1:
-        write_bytes(out / "group.png", _group(prepared, asked))
-    table = pd.DataFrame(results)
-    write_text(
-        out / "explanations.tsv",
-        table.to_csv(sep="\t", index=False, lineterminator="\n"),
-    )
+        shares = groups.add(one)
+        regions.append(None if shares is None else [asdict(part) for part in shares])
+        rows.append(row)
+    _write_table(out / "explanations.tsv", pd.DataFrame(rows))
+    if any(regions):
+        _write_table(out / "regions.tsv", _by_region(rows, regions))
     document = {
         "format": FORMAT_VERSION,
         "model": {"sha256": model.sha256, "classes": list(model.classes)},
         "method": asked.method,
-        "results": results,
+        "results": [
+            row | {"regions": parts} for row, parts in zip(rows, regions, strict=True)
+        ],
+        **groups.write(out),
         "refused": refused,
-        "outside_head": _typical(results, LARGEST[asked.method]),
+        "outside_head": _typical(rows, LARGEST[asked.method]),
         "disclaimer": DISCLAIMER,
     }
     write_json(out / "explanations.json", document)
     return document
+
+
+def _by_region(
+    rows: list[dict[str, Any]], regions: list[list[dict[str, Any]] | None]
+) -> pd.DataFrame:
+    """Return a line for each scan and region."""
+    lines = [
+        row | part
+        for row, parts in zip(rows, regions, strict=True)
+        for part in parts or ()
+    ]
+    return pd.DataFrame(lines)[list(REGIONS)]
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))
 
 
 def _typical(results: list[dict[str, Any]], largest: float) -> dict[str, Any] | None:
@@ -77,12 +185,3 @@ def _typical(results: list[dict[str, Any]], largest: float) -> dict[str, Any] | 
         "largest_of_clean": largest,
         "looks_outside": share > largest,
     }
-
-
-def _group(prepared: list[View], asked: Asked) -> bytes:
-    mean = View(
-        np.mean([one.picture for one in prepared], axis=0),
-        np.mean([one.relevance for one in prepared], axis=0),
-    )
-    title = f"mean of {len(prepared)} scans · {asked.method}"
-    return draw([mean], title=title, note="each scan's map scaled to its own largest")

@@ -19,7 +19,7 @@ from vit_dementia.explanation.regions import (
 # Middles of right regions of the AAL (Tzourio-Mazoyer et al. 2002): the left ones made
 # the table, these did not.
 RIGHT = {
-    "frontal lobe": [(41, -8, 52), (22, 31, 44), (38, 33, 34), (50, 15, 21), (9, 51, 30)],
+    "frontal lobe": [(41, -8, 52), (22, 31, 44), (38, 33, 34), (50, 15, 21)],
     "temporal lobe": [(58, -22, 7), (57, -37, -1), (54, -31, -22), (48, 15, -17)],
     "parietal lobe": [(41, -25, 53), (26, -59, 62), (46, -46, 50), (46, -60, 39)],
     "occipital lobe": [(14, -79, 28), (24, -81, 31), (37, -80, 19), (38, -82, -8)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from vit_dementia.preparation.pipeline import Pipeline, Prepared
 from vit_dementia.preparation.replay import (
     common_facts,
     facts_of,
+    is_in_template,
     judged,
     read_prepared,
 )
@@ -137,3 +139,13 @@ def test_the_verdict_beside_a_prepared_volume_counts(scan) -> None:
 def test_a_volume_that_is_read_as_found_is_judged_as_found(scan) -> None:
     with pytest.raises(ScanError, match="quality control"):
         judged(scan("raw"), None)  # a cube of one gray in 9 voxels
+
+
+def test_a_volume_lies_in_the_template_if_we_laid_it_there_or_its_name_says_so() -> (
+    None
+):
+    name = Path("sub-01_space-MNI152NLin2009cSym_T1w.nii.gz")
+    assert is_in_template(name, None)
+    assert not is_in_template(Path("sub-01_T1w.nii.gz"), None)
+    assert is_in_template(Path("a.nii"), json.dumps({"pipeline": "fast"}))
+    assert not is_in_template(name, json.dumps({"pipeline": "none"}))
