@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -178,7 +179,7 @@ def _laid(
     wanted: Float[np.ndarray, "4 4"],
     shape: tuple[int, ...],
     *,
-    order: int,
+    order: Literal[0, 1],
 ) -> np.ndarray:
     """Return the values of one grid at the voxels of another."""
     from scipy.ndimage import affine_transform
