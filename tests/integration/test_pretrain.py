@@ -24,6 +24,7 @@ def _weights(folder) -> torch.Tensor:
     return torch.cat([state[name].flatten() for name in names])
 
 
+@pytest.mark.usefixtures("unabridged")
 def test_a_pretrained_encoder_is_fine_tuned_and_scored(
     cohort_folder, command, tmp_path
 ) -> None:
