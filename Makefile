@@ -1,6 +1,7 @@
 # make demo    the main job on made-up brains: train, evaluate, report
 # make test    the default tests
 # make check   format, lint, types, import direction, tests: what a change must pass
+# make coverage  the default tests again, counting the lines they reach
 # make slow    the tests that take minutes
 # make torture bad pictures, folders and tables, each refused or read as it should be
 # make guards  take out, in a copy, each line of tests/guards.toml that must not be lost,
@@ -109,7 +110,12 @@ demo: $(VENV)/package
 
 .PHONY: test
 test: $(VENV)/development
-	@echo "==> Running the default tests, with coverage"
+	@echo "==> Running the default tests"
+	$(PYTEST)
+
+.PHONY: coverage
+coverage: $(VENV)/development
+	@echo "==> Running the default tests once more, counting the lines they reach"
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
 .PHONY: slow
