@@ -69,12 +69,14 @@ def _abridged(request, monkeypatch) -> None:
     """Leave out what takes most of the time, unless a test looks at just that."""
     if "unabridged" in request.fixturenames:
         return
-    from vit_dementia.evaluation import floors
+    from vit_dementia.evaluation import floors, intervals
     from vit_dementia.training import history
     from vit_dementia.workflows.report import write
 
     few = partial(floors.linear_of_permuted_labels, refits=19)
     monkeypatch.setattr(floors, "linear_of_permuted_labels", few)
+    few = partial(intervals.bootstrap, replicates=200)
+    monkeypatch.setattr(intervals, "bootstrap", few)
     monkeypatch.setattr(write, "draw", lambda *_: [])
     monkeypatch.setattr(history, "draw_curves", lambda _, path: path.touch())
 

@@ -187,7 +187,9 @@ def test_without_the_scans_of_the_run_others_are_needed(
     assert "is there already" in told.stderr
 
 
-@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize(
+    "engine", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)]
+)
 def test_another_engine_gives_the_answers_of_pytorch(runs, command, engine) -> None:
     """Of scans that fit the mask, and of one that does not."""
     folder = runs / "shown"

@@ -158,6 +158,7 @@ def test_terminating_says_143_and_the_run_can_go_on(unstopped, tmp_path) -> None
     _assert_same(out, whole)
 
 
+@pytest.mark.slow
 def test_resuming_refuses_other_settings_other_scans_and_no_run(
     unstopped, tmp_path
 ) -> None:

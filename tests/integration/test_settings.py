@@ -101,7 +101,14 @@ def baseline(unequal, tmp_path_factory):
     return _weights(out)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+# Every sixth is tried by default, all of them by the slow tests.
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change, marks=[] if at % 6 == 0 else pytest.mark.slow)
+        for at, change in enumerate(CHANGES)
+    ],
+)
 def test_a_setting_changes_the_model(
     unequal, baseline, command, tmp_path, change
 ) -> None:

@@ -133,6 +133,7 @@ def test_copies_across_a_split_are_found(slab_pictures, who) -> None:
     assert found.participants_shared is None
 
 
+@pytest.mark.slow
 def test_whole_heads_of_single_slices_have_no_look_alikes(phantoms) -> None:
     pictures = look_at(Cohort.from_path(phantoms), jobs=1)
     found = look_alikes(pictures)

@@ -132,6 +132,7 @@ def test_the_comparison_that_is_told_best_is_named() -> None:
     assert found(pictures)["border"].auroc == 1.0
 
 
+@pytest.mark.slow
 def test_of_forty_cohorts_without_a_shortcut_at_most_two_are_flagged() -> None:
     cohorts = [
         seen(people=people, classes=classes, seed=10 * people + classes)
@@ -183,6 +184,7 @@ def test_scans_without_a_label_do_not_count() -> None:
     assert found(extra) == before
 
 
+@pytest.mark.slow
 def test_phantoms_have_no_shortcut(phantoms) -> None:
     assert flagged(look_at(Cohort.from_path(phantoms))) == set()
 

@@ -73,6 +73,7 @@ def test_rows_hold_speed_ratio_and_ceiling(monkeypatch) -> None:
     assert ours.peak_mib is None
 
 
+@pytest.mark.slow
 def test_the_cheapest_case_comes_first_and_what_is_too_long_is_told() -> None:
     cases = cases_of(["S/16", "Ti/16"], [1], ["fp32"], ["training"], image_size=32)
     rows = _compare(cases).rows

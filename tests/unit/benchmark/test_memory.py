@@ -16,6 +16,7 @@ needs_linux = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @needs_linux
 def test_the_peak_grows_by_what_is_held_and_stays() -> None:
     program = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from vit_dementia.evaluation.above_floor import compare_with_floors
 from vit_dementia.evaluation.rows import Rows
@@ -65,6 +66,7 @@ def test_scores_that_are_undefined_are_not_compared():
     assert found["accuracy"]["verdict"] == "not above the floor"
 
 
+@pytest.mark.slow
 def test_permuted_labels_are_not_above_the_floor_in_36_of_40_seeds():
     """Predictions stay; labels are dealt out anew among the participants scored."""
     rng = np.random.default_rng(0)

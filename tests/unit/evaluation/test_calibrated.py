@@ -71,6 +71,7 @@ def test_a_set_that_holds_both_sides_is_not_sure():
     assert against.answers(ask)[0] == "not sure"  # line and set contradict
 
 
+@pytest.mark.slow
 def test_sets_hold_the_truth_of_new_people_as_often_as_asked():
     covered = []
     for seed in range(12):

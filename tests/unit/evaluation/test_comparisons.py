@@ -37,6 +37,7 @@ def test_a_difference_turns_with_its_models(seed):
     assert excludes_zero == (one.p_value < 0.05)
 
 
+@pytest.mark.slow
 def test_equal_models_are_called_different_one_time_in_twenty():
     p_values = [delong_difference(*two_scores(seed)).p_value for seed in range(800)]
     assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.075

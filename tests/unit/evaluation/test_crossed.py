@@ -50,6 +50,7 @@ def test_a_participant_counts_once_however_many_scans_there_are():
     assert all(np.all(np.diff(fold.strange) >= 0) for fold in crossed.folds)
 
 
+@pytest.mark.slow
 def test_sets_of_new_people_hold_the_truth_as_often_as_asked():
     rng = np.random.default_rng(1)
     found = []

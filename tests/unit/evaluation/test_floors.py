@@ -114,6 +114,7 @@ def kaggle_slices(shared_data, tmp_path_factory):
     return images, table.subject.tolist(), label
 
 
+@pytest.mark.slow
 def test_on_real_slices_the_linear_floor_is_the_known_one(kaggle_slices):
     images, who, slice_label = kaggle_slices
     ids, features = floors.mean_and_spread(images, who)
@@ -129,6 +130,7 @@ def test_on_real_slices_the_linear_floor_is_the_known_one(kaggle_slices):
     assert 0.75 < auroc_within_folds(label > 0, 1 - told[:, 0], fold) < 0.81
 
 
+@pytest.mark.slow
 def test_on_real_slices_a_nearest_neighbor_shows_what_a_random_split_is_worth(
     kaggle_slices,
 ):

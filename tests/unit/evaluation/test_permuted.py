@@ -126,6 +126,7 @@ def test_a_floor_with_signal_leaves_what_permuted_labels_teach_behind():
     assert abs(null.aurocs.mean() - 0.5) < 0.1
 
 
+@pytest.mark.slow
 def test_a_floor_without_signal_does_not():
     p_values = [linear_null(seed, signal=0).p_value for seed in range(12)]
     assert np.mean(np.array(p_values) <= 0.1) <= 0.35  # 1.2 of 12 are expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vit_dementia.errors import ConfigError
-from vit_dementia.evaluation import metrics
+from vit_dementia.evaluation import intervals, metrics
 from vit_dementia.evaluation.folds import auroc_within_folds
 from vit_dementia.evaluation.lines import Line
 from vit_dementia.evaluation.operating import (
@@ -45,6 +46,13 @@ def predictions_of(
 
 
 THIRDS = np.arange(60) % 3
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch) -> None:
+    """Draw a tenth of the people: how wide an interval is, is tested in its room."""
+    few = partial(intervals.bootstrap, replicates=200)
+    monkeypatch.setattr(intervals, "bootstrap", few)
 
 
 def entries_in(value):

@@ -12,6 +12,7 @@ from vit_dementia.preparation.grids import box_around, shown_on
 from vit_dementia.preparation.templates import load_template
 
 
+@pytest.mark.slow
 def test_points_of_a_head_with_a_skull_are_recovered_within_1_mm() -> None:
     # Larger than most: from the size of most, skull and scalp were taken for brain.
     phantom = head(1, whole_head=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from vit_dementia.config import MaskConfig
@@ -26,6 +27,7 @@ def _heads() -> torch.Tensor:
     return torch.tensor(np.stack(pictures)[:, None], dtype=torch.float32)
 
 
+@pytest.mark.slow
 def test_eight_phantoms_are_filled_in() -> None:
     architecture = Architecture(
         image_size=(32, 24), patch_size=(8, 8), channels=1, num_classes=0,

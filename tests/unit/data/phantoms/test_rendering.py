@@ -171,6 +171,7 @@ def test_histogram_of_brains_lies_within_the_range_of_real_ones(
     np.testing.assert_allclose(np.median(ours, 0), np.median(real, 0), atol=0.12)
 
 
+@pytest.mark.slow
 def test_histogram_of_heads_lies_within_the_range_of_real_ones(
     shared_data, draw, atlas
 ):

@@ -142,6 +142,7 @@ def test_nothing_in_a_report_asks_the_network_or_runs(plain):
     assert not [a for _, attrs in tags for a in attrs if a.startswith("on")]
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_bytes(tmp_path, plain):
     folder, _, html = plain
     floors = {"majority": told_by(0, seed=1), "linear model": told_by(0.3, seed=2)}
@@ -204,6 +205,7 @@ def test_a_report_names_no_path_and_no_participant(plain):
         assert str(folder) not in said
 
 
+@pytest.mark.slow
 def test_classes_in_any_script_are_drawn(tmp_path):
     _, html = report_on(tmp_path, told_by(1, classes=("正常", "अल्पशः", "x" * 80)))
     assert "正常" in html
