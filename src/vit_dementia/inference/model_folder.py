@@ -237,7 +237,7 @@ def _read_sealed(path: Path) -> Any:
 
 
 def leak_allowed(path: Path) -> str:
-    """Return why a model was trained across a leak; "" if it was not, or is not ours."""
+    """Return why a model was trained across a leak; "" if not, or if it is not ours."""
     for folder in (path, path / "model"):
         if (folder / native.CONFIG).is_file():
             told = read_json(folder / native.CONFIG, CheckpointError)
