@@ -19,7 +19,7 @@ import tempfile
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -27,7 +27,7 @@ import torch
 from vit_dementia.benchmark.machine import processor_name
 from vit_dementia.data.phantoms.cohort import make_phantoms
 from vit_dementia.files import write_text
-from vit_dementia.preparation.pipeline import Pipeline
+from vit_dementia.preparation.pipeline import Name, Pipeline
 
 TABLE = Path(__file__).with_suffix(".tsv")
 PIPELINES = ("none", "fast", "t1-linear")
@@ -86,7 +86,7 @@ def _bytes_in(folder: Path) -> dict[str, str]:
 
 
 def _facts(pipeline: str) -> dict[str, str]:
-    software = Pipeline(pipeline=pipeline).facts()["software"]  # type: ignore[arg-type]  # one of PIPELINES
+    software = Pipeline(pipeline=cast(Name, pipeline)).facts()["software"]
     return {
         "software": ", ".join(f"{n} {v}" for n, v in software.items()) or "-",
         "processor": processor_name(torch.device("cpu")),
