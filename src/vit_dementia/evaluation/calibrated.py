@@ -7,6 +7,8 @@
                  "shift": [...], "n_participants", "why"},
      "lines": {"balanced": 0.41, "specificity_90": 0.73, "specificity_95": 0.81},
      "lines_undefined": "" or why there are none, "n_participants": 30,
+     "observed": [{"above": 0.0, "up_to": 0.4, "share", "low", "high", "num_positive",
+                   "n_participants"}],
      "sets": {"level": 0.9, "threshold": 0.8 or null, "n_participants", "on", "why"}}
 
 Scaling and lines are fitted on validation participants, prediction sets on participants
@@ -31,6 +33,7 @@ from vit_dementia.evaluation.abstention import (
     strangeness,
 )
 from vit_dementia.evaluation.metrics import UndefinedScoreError
+from vit_dementia.evaluation.observed import ObservedBin, bin_of, observed_bins
 from vit_dementia.evaluation.operating import (
     balanced_threshold,
     threshold_for_specificity,
@@ -65,6 +68,8 @@ class Calibration:
         lines_undefined: why there are none.
         n_participants: validation participants that all but the sets come from.
         sets: None until participants who chose nothing were scored.
+        observed: how often it was true of those who were told about the same; none
+            for too few.
     """
 
     classes: tuple[str, ...]
@@ -74,6 +79,7 @@ class Calibration:
     lines_undefined: str = ""
     n_participants: int = 0
     sets: Sets | None = None
+    observed: tuple[ObservedBin, ...] = ()
 
     @classmethod
     def none(cls, classes: tuple[str, ...], why: str) -> Calibration:
@@ -111,6 +117,8 @@ class Calibration:
         )
         mended = calibration.applied_to(told).by_participant().labeled()
         rows = Rows.of(mended, positive=positive)
+        bins = observed_bins(rows.is_positive, rows.score)
+        calibration = replace(calibration, observed=bins)
         fewest = min(int(rows.is_positive.sum()), int((~rows.is_positive).sum()))
         if fewest < FEWEST_OF_A_SIDE:
             why = (
@@ -188,6 +196,16 @@ class Calibration:
             return None
         return prediction_sets(probability, self.sets.threshold)
 
+    def observed_at(
+        self, probability: Float[np.ndarray, "n k"]
+    ) -> list[ObservedBin | None]:
+        """Return for each row how often it was true of those told about the same."""
+        columns = np.array([name in self.positive for name in self.classes])
+        return [
+            bin_of(self.observed, float(score))
+            for score in probability[:, columns].sum(axis=1)
+        ]
+
     def to_dict(self, *, model: str) -> dict[str, Any]:
         """Return the content of ``calibration.json``."""
         return {
@@ -199,6 +217,7 @@ class Calibration:
             "lines": dict(self.lines),
             "lines_undefined": self.lines_undefined,
             "n_participants": self.n_participants,
+            "observed": [one.to_dict() for one in self.observed],
             "sets": None if self.sets is None else asdict(self.sets),
         }
 
@@ -220,6 +239,8 @@ class Calibration:
                 lines_undefined=str(told["lines_undefined"]),
                 n_participants=int(told["n_participants"]),
                 sets=None if told["sets"] is None else Sets(**told["sets"]),
+                # Models of before this was measured have none.
+                observed=tuple(map(ObservedBin.from_dict, told.get("observed", []))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as cause:
             raise CheckpointError(f"{where}: is damaged ({cause})") from cause

@@ -46,6 +46,7 @@ class Answer:
                 self.model.classes,
                 self._early[row["path"]],
                 self._sets[row["path"]],
+                self._observed[row["path"]],
                 reasons=self.misfits.get(row["path"], []),
                 quality=self.quality.get(row["path"]),
             )
@@ -60,6 +61,7 @@ class Answer:
                 "abstained": True,
                 "early": None,
                 "set": None,
+                "observed": None,
                 "quality": {"verdict": "refused", "reasons": [cause]},
             }
             for path, cause in self.refused.items()
@@ -127,6 +129,22 @@ class Answer:
                 found[path] = of_person.get(who, found[path])
         return found
 
+    @cached_property
+    def _observed(self) -> dict[str, dict[str, Any] | None]:
+        """Return for each path how often it was true of people told about the same."""
+        table = self.predictions.table
+        found = dict(zip(table.path, self._seen(self.predictions), strict=True))
+        if self._pooled is not None:
+            people = self._pooled.table.participant_id
+            of_person = dict(zip(people, self._seen(self._pooled), strict=True))
+            for path, who in zip(table.path, table.participant_id, strict=True):
+                found[path] = of_person.get(who, found[path])
+        return found
+
+    def _seen(self, told: Predictions) -> list[dict[str, Any] | None]:
+        bins = self.model.calibration.observed_at(told.probabilities)
+        return [None if one is None else one.to_dict() for one in bins]
+
     @property
     def _kept_of_people(self) -> list[list[str] | None]:
         return self._kept([_of_known(one).by_participant() for one in self.told])
@@ -164,11 +182,13 @@ class Answer:
                 "abstained": row["abstained"],
                 "early": answer,
                 "set": kept,
+                "observed": observed,
             }
-            for row, answer, kept in zip(
+            for row, answer, kept, observed in zip(
                 self._pooled.table.to_dict("records"),
                 early,
                 self._kept_of_people,
+                self._seen(self._pooled),
                 strict=True,
             )
         ]
@@ -184,6 +204,7 @@ def _result(
     classes: Sequence[str],
     early: str | None,
     kept: list[str] | None,
+    observed: dict[str, Any] | None,
     *,
     reasons: list[str],
     quality: list[str] | None,
@@ -200,6 +221,7 @@ def _result(
         "abstained": early == NOT_SURE,
         "early": early,
         "set": kept,
+        "observed": observed,
         "quality": {
             "verdict": verdict,
             "reasons": [*reasons, *(quality or [])],

@@ -291,6 +291,7 @@ def _body(document: dict[str, Any], one: _Prepared) -> dict[str, Any]:
                 "abstained": True,
                 "early": None,
                 "set": None,
+                "observed": None,
                 "quality": quality,
             }
         )

@@ -70,6 +70,7 @@ def _card(
         "probabilities": told["probabilities"],
         "predicted": told["predicted"],
         "set": told["set"],
+        "observed": told["observed"],
         "verdict": quality["verdict"],
         "reasons": reasons,
         "map": _map(told.get("explanation"), maps),

@@ -37,6 +37,7 @@ def result(number=0, **changed):
         "abstained": False,
         "early": "yes",
         "set": ["AD"],
+        "observed": {"share": 0.8, "low": 0.49, "high": 0.94, "n_participants": 10},
         "quality": {"verdict": "pass", "reasons": []},
     }
     return told | changed
@@ -53,7 +54,9 @@ def document(*results, participants=()):
 def test_answers_are_told_in_words_with_what_is_known_of_the_model() -> None:
     said = page(document(result()), FACTS | {"evaluation": EVALUATION})
     for words in ("Yes: on the side of AD", "AD: 75.0 %", "Research use only",
-                  "Cannot be ruled out: AD", "mended (temperature) on 30",
+                  "Cannot be ruled out: AD",
+                  "Of 10 validation participants", "80 % (95 % interval 49 to 94 %)",
+                  "mended (temperature) on 30",
                   "AUROC 0.80", "reaches 0.75", "not above the floor"):  # fmt: skip
         assert words in said
     assert "never tested" in page(document(result()), FACTS)

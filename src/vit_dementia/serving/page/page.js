@@ -9,7 +9,7 @@ const state = { files: [], answer: null, kind: "", scan: 1, token: "", model: nu
 
 const slices = new SliceViewer(at("slice"), at("zoom"));
 const volumes = new VolumeViewer(
-  at("volume"), [0, 1, 2].map((axis) => at(`place-${axis}`)), at("window-low"), at("window-high"),
+  at("planes"), [0, 1, 2].map((axis) => at(`place-${axis}`)), at("window-low"), at("window-high"),
 );
 
 function say(key, values = {}) {
@@ -137,6 +137,11 @@ function tell(answer) {
   put("said-more", more.join(" "));
   at("bars").replaceChildren(...classes.map((name) => bar(name, shown.probabilities, classes.length)));
   put("bars-about", say("bars_about", { percent: percent(1 / classes.length) }));
+  const { observed } = shown;
+  put("observed", observed ? say("observed", {
+    count: observed.n_participants, share: percent(observed.share), low: percent(observed.low),
+    high: percent(observed.high), positive: either(calibration.positive),
+  }) : "");
   tellModel(calibration, shown.set);
   const { quality } = answer.results[0];
   put("quality", words[`quality_${quality.verdict}`]);
