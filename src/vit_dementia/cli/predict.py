@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import escaped, say, watch_for_people
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device
+
+if TYPE_CHECKING:
+    from vit_dementia.inference.kept import Kept
+    from vit_dementia.inference.predictor import Predictor
 
 
 def predict(
@@ -38,7 +42,8 @@ def predict(
         columns: other names of its columns: participant_id=subject.
         salt_file: salt of the pseudonyms of people in DICOM [default: the user's own].
         json: print one JSON document on stdout.
-        out: also write predictions.tsv and predictions_participants.tsv here.
+        out: also write predictions.tsv and predictions_participants.tsv here; asked
+            again, what was read before is not read again.
         html: also write a page for people here, which names no file.
         device: where to compute.
         engine: what computes; ONNX Runtime and OpenVINO do so on the CPU, in float32.
@@ -66,7 +71,8 @@ def predict(
         from vit_dementia.workflows.explain_predicted import one_model, with_maps
 
         one = one_model(predictor.model)
-    answer = predictor(files, who=who, watch=watch)
+    kept = None if out is None else _kept_in(out, predictor, engine)
+    answer = predictor(files, who=who, watch=watch, kept=kept)
     for path, cause in answer.refused.items():
         say(f"refused: {path}: {cause}")
     document = answer.to_dict()
@@ -91,6 +97,15 @@ def predict(
     if not answer.refused:
         return 0
     return 3 if len(answer.predictions.table) else 2
+
+
+def _kept_in(out: Path, predictor: Predictor, engine: str) -> Kept:
+    """Return what this model, computed in this way, has said of scans before."""
+    from vit_dementia.inference.compute import described
+    from vit_dementia.inference.kept import Kept
+
+    way = described(predictor.fabric)
+    return Kept(out, f"{predictor.model.sha256}, {engine}, {way}")
 
 
 def _tell(document: dict[str, Any]) -> None:

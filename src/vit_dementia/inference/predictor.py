@@ -21,6 +21,7 @@ from vit_dementia.inference.answer import Answer
 from vit_dementia.inference.compute import Device, Precision, make_fabric
 from vit_dementia.inference.folds import SavedFolds, read_models
 from vit_dementia.inference.forward import BATCH_SIZE, softmax
+from vit_dementia.inference.kept import Kept, Said
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.reader import MISFIT, Reader
 from vit_dementia.preparation.replay import judged
@@ -87,6 +88,7 @@ class Predictor:
         *,
         who: Mapping[str, Identity] | None = None,
         watch: Watch | None = None,
+        kept: Kept | None = None,
     ) -> Answer:
         """Answer for every scan; one that cannot be read is refused, not guessed.
 
@@ -94,35 +96,35 @@ class Predictor:
             paths: images.
             who: the participant of each path, where names of files do not tell.
             watch: who is told of the progress.
+            kept: what was read before, and is not read again; new scans are added.
         """
         names = [str(path) for path in paths]
-        answered: list[str] = []
-        logits: list[list[np.ndarray]] = [[] for _ in self.readers]
-        misfits: dict[str, list[str]] = defaultdict(list)
-        quality: dict[str, list[str]] = {}
-        refused: dict[str, str] = {}
+        said: dict[str, Said] = {}
         with (watch or Quiet()).count("predicting", len(names)) as bar:
-            for start in range(0, len(names), BATCH_SIZE):
-                chosen = names[start : start + BATCH_SIZE]
-                images, readable = [], []
-                for name in chosen:
-                    try:
-                        prepared, warnings = self._prepared(Path(name))
-                        images.append(prepared)
-                        readable.append(name)
-                        if warnings is not None:
-                            quality[name] = warnings
-                    except ScanError as error:
-                        shown = name.encode("utf-8", "backslashreplace").decode()
-                        refused[shown] = str(error)
-                if images:
-                    self._ask(images, readable, logits, misfits)
-                    answered += readable
+            if kept is not None:
+                found = {name: kept.get(name) for name in names}
+                said = {name: one for name, one in found.items() if one is not None}
+                bar.advance(sum(name in said for name in names))
+            left = [name for name in dict.fromkeys(names) if name not in said]
+            for start in range(0, len(left), BATCH_SIZE):
+                chosen = left[start : start + BATCH_SIZE]
+                new = self._said_of(chosen)
+                if kept is not None:
+                    kept.add(new)
+                said |= new
                 bar.advance(len(chosen))
-        none = np.empty((0, len(self.model.classes)), np.float32)
+        answered = [name for name in names if not said[name].refused]
         each = [
-            _by_scan(member, softmax(np.concatenate([*said, none])))
-            for member, said in zip(self.model.members, logits, strict=True)
+            _by_scan(
+                model,
+                softmax(
+                    np.array(
+                        [row for one in answered for row in said[one].logits[place]],
+                        np.float32,
+                    ).reshape(-1, len(self.model.classes))
+                ),
+            )
+            for place, model in enumerate(self.model.members)
         ]
         known = who or {}
         identities = [known.get(name) or identify(near(name)) for name in answered]
@@ -138,8 +140,46 @@ class Predictor:
             for probabilities in (np.mean(each, axis=0), *each)
         ]
         return Answer(
-            self.model, told[0], tuple(told[1:]), refused, dict(misfits), quality
+            self.model,
+            told[0],
+            tuple(told[1:]),
+            {_shown(name): said[name].refused for name in names if said[name].refused},
+            {name: list(said[name].misfits) for name in answered if said[name].misfits},
+            {
+                name: list(warnings)
+                for name in answered
+                if (warnings := said[name].quality) is not None
+            },
         )
+
+    def _said_of(self, names: Sequence[str]) -> dict[str, Said]:
+        """Read some scans together; one that cannot be read is refused."""
+        images, readable = [], []
+        said: dict[str, Said] = {}
+        quality: dict[str, list[str]] = {}
+        for name in names:
+            try:
+                prepared, warnings = self._prepared(Path(name))
+            except ScanError as error:
+                said[name] = Said(refused=str(error))
+                continue
+            images.append(prepared)
+            readable.append(name)
+            if warnings is not None:
+                quality[name] = warnings
+        if not images:
+            return said
+        misfits: dict[str, list[str]] = defaultdict(list)
+        logits: list[list[np.ndarray]] = [[] for _ in self.readers]
+        self._ask(images, readable, logits, misfits)
+        for place, name in enumerate(readable):
+            warnings = quality.get(name)
+            said[name] = Said(
+                tuple(_rows_of(one, place, len(readable)) for (one,) in logits),
+                tuple(misfits.get(name, ())),
+                None if warnings is None else tuple(warnings),
+            )
+        return said
 
     def _ask(
         self,
@@ -184,6 +224,18 @@ class Predictor:
             reasons = [reason.text for reason in found.quality.reasons]
             warnings = [*found.volume.notes, *reasons]
         return images, warnings
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _rows_of(
+    logits: Float[np.ndarray, "r k"], place: int, count: int
+) -> tuple[tuple[float, ...], ...]:
+    """Return the rows of one of so many scans."""
+    mine = logits.reshape(count, -1, logits.shape[1])[place]
+    return tuple(map(tuple, mine.tolist()))
 
 
 def _add(misfits: dict[str, list[str]], name: str, reason: str) -> None:

@@ -1,0 +1,116 @@
+"""What was already read of many scans, so that a stopped prediction goes on.
+
+One line of JSON for each scan, added as soon as its batch is through; the first line
+names the model. A line that a crash cut short is dropped, and its scan read again; so
+is a scan that has changed since. The numbers are those that the networks gave, to the
+last bit: whatever is made of them is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vit_dementia.errors import DataError
+from vit_dementia.files import write_text
+
+FORMAT = 1
+NAME = "answered.jsonl"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What came of one scan.
+
+    Attributes:
+        logits: for each model that answers, of each row that it reads of the scan.
+        misfits: why it is unlike the scans of the training.
+        quality: what quality control warns of; None: it was not asked.
+        refused: why there is no answer; empty if there is one.
+    """
+
+    logits: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    misfits: tuple[str, ...] = ()
+    quality: tuple[str, ...] | None = None
+    refused: str = ""
+
+
+class Kept:
+    """The lines of a folder, and further ones.
+
+    Args:
+        folder: may be new.
+        model: names what answers, the runtime included; lines of another are removed.
+    """
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self._path = folder / NAME
+        self._head = json.dumps({"format": FORMAT, "model": model})
+        self._said: dict[str, tuple[list[int], Said]] = {}
+        if self._path.is_file():
+            self._read()
+        if not self._said:
+            write_text(self._path, self._head + "\n")
+
+    def get(self, name: str) -> Said | None:
+        """Return what was said of a scan; None if it is new or has changed since."""
+        stamp, said = self._said.get(name, (None, None))
+        return said if stamp is not None and stamp == _stamp(name) else None
+
+    def add(self, said: Mapping[str, Said]) -> None:
+        """Add a line for each scan, and see that they are on the disk."""
+        lines = []
+        for name, one in said.items():
+            if (stamp := _stamp(name)) is not None:
+                line = {"path": name, "stamp": stamp, **asdict(one)}
+                lines.append(json.dumps(line) + "\n")
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self) -> None:
+        try:
+            text = self._path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self._path}: is damaged ({error}); remove it") from error
+        head, *lines = text.split("\n")
+        if head != self._head:
+            return  # of another model
+        whole, cut = lines[:-1], lines[-1]
+        for number, line in enumerate(whole, 2):
+            try:
+                told = json.loads(line)
+                self._said[told.pop("path")] = (told.pop("stamp"), _said_in(told))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise DataError(
+                    f"{self._path}: line {number} is damaged ({error}); remove the file"
+                ) from error
+        if cut:
+            write_text(self._path, "\n".join([head, *whole, ""]))
+
+
+def _said_in(told: dict[str, Any]) -> Said:
+    quality = told["quality"]
+    return Said(
+        tuple(tuple(map(tuple, rows)) for rows in told["logits"]),
+        tuple(told["misfits"]),
+        None if quality is None else tuple(quality),
+        str(told["refused"]),
+    )
+
+
+def _stamp(name: str) -> list[int] | None:
+    """Return what changes with a scan: files, bytes, last change; None: it is gone."""
+    path = Path(name)
+    try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        facts = [file.stat() for file in files]
+    except OSError:
+        return None
+    latest = max((one.st_mtime_ns for one in facts), default=0)
+    return [len(facts), sum(one.st_size for one in facts), latest]
