@@ -1,12 +1,14 @@
-"""Whether a slice looks like those of the training: not noise, no photograph, upright.
+"""Whether a scan looks like those of the training: not noise, no photograph, upright.
 
 A slice is brought down to 16 x 16 gray values, less their mean and to unit length. The
 training keeps the mean of these pictures, too coarse to show anybody. A slice whose
 product with it is far below that of every training slice is something else; one that
 fits better upside down, where no training slice does, is upside down. This finds what
-is grossly wrong and nothing else: it is no judgment of quality.
+is grossly wrong and nothing else: it is no judgment of quality. A volume is looked at
+from the side: the mean along its last axis, from left to right.
 
-Shapes: ``n`` slices, ``c`` channels, ``h w`` pixels, ``g`` cells of the grid.
+Shapes: ``n`` scans, ``c`` channels, ``space`` the two sides of a slice or the three of
+a volume, ``g`` cells of the grid.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Likeness:
     telling: tuple[str, ...]
 
     @classmethod
-    def of(cls, images: UInt8[np.ndarray, "n c h w"]) -> Likeness:
+    def of(cls, images: UInt8[np.ndarray, "n c *space"]) -> Likeness:
         """Learn what prepared slices of a training look like."""
         coarse = _coarse(images)
         mean = coarse.mean(axis=0)
@@ -64,7 +66,7 @@ class Likeness:
         rounded = tuple(round(float(value), 4) for value in mean)
         return cls(rounded, round(lowest, 4), tuple(telling))
 
-    def reasons(self, images: UInt8[np.ndarray, "n c h w"]) -> list[str]:
+    def reasons(self, images: UInt8[np.ndarray, "n c *space"]) -> list[str]:
         """Say of each prepared slice why it is unlike the training's; empty if not."""
         mean = np.array(self.picture)
         coarse = _coarse(images)
@@ -121,13 +123,15 @@ class Likeness:
         return read
 
 
-def _coarse(images: UInt8[np.ndarray, "n c h w"]) -> Float[np.ndarray, "n g"]:
+def _coarse(images: UInt8[np.ndarray, "n c *space"]) -> Float[np.ndarray, "n g"]:
     """Return the mean of each cell, less their mean, to unit length."""
-    height, width = images.shape[2:]
+    height, width = images.shape[2:4]
     rows, columns = (np.arange(GRID) * side // GRID for side in (height, width))
     found = np.empty((len(images), GRID**2))
     for place, image in enumerate(images):  # one at a time: a cohort may be large
         gray = image.mean(axis=0)
+        if gray.ndim == 3:
+            gray = gray.mean(axis=2)
         cells = np.add.reduceat(np.add.reduceat(gray, rows, axis=0), columns, axis=1)
         found[place] = (cells / np.outer(_sizes(height), _sizes(width))).ravel()
     found -= found.mean(axis=1, keepdims=True)

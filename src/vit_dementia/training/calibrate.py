@@ -20,7 +20,7 @@ from vit_dementia.preparation.likeness import FEWEST, Likeness
 from vit_dementia.training.material import Material
 from vit_dementia.training.run_folder import RunFolder
 
-_SLICES_SEEN = 2_000  # of the training, to learn what they look like
+_SCANS_SEEN = 2_000  # of the training, to learn what they look like
 _FEWEST_UNKNOWN = 50  # slices, where nobody knows how many people they show
 
 
@@ -39,14 +39,14 @@ def calibrate(material: Material, folder: RunFolder, fabric: Fabric) -> None:
 
 
 def _likeness(material: Material) -> Likeness | None:
-    """Return what the training slices look like; None for volumes and few people."""
+    """Return what the training scans look like; None for few people."""
     rows, cohort = material.rows("train"), material.cohort
     known = cohort.participants_known
     units = cohort.unit_ids("participant" if known else "image")
     fewest = FEWEST if known else _FEWEST_UNKNOWN
-    if material.images.ndim != 4 or len({units[row] for row in rows}) < fewest:
+    if len({units[row] for row in rows}) < fewest:
         return None
-    evenly = np.linspace(0, len(rows) - 1, min(len(rows), _SLICES_SEEN)).astype(int)
+    evenly = np.linspace(0, len(rows) - 1, min(len(rows), _SCANS_SEEN)).astype(int)
     return Likeness.of(material.images[rows[evenly]])
 
 

@@ -114,3 +114,20 @@ def test_real_slices_are_alike_and_turned_ones_are_not(shared_data) -> None:
     assert sum(map(bool, half.reasons(shown[1::2]))) == 0
     turned = half.reasons(shown[1::2, :, ::-1])
     assert np.mean([TURNED.format("upside down") == one for one in turned]) > 0.98
+
+
+def test_volumes_are_looked_at_from_the_side() -> None:
+    def volumes(count, *, seed):
+        flat = heads(count, seed=seed, size=(52, 44))
+        rng = np.random.default_rng(seed)
+        thick = np.repeat(flat[..., None], 6, axis=4).astype(float)
+        thick += rng.normal(0, 20, thick.shape)  # noise that the mean takes away
+        return np.clip(thick, 0, 255).astype(np.uint8)
+
+    known = Likeness.of(volumes(20, seed=0))
+    new = volumes(20, seed=1)
+    assert known.reasons(new) == [""] * 20
+    assert known.reasons(new[..., ::-1]) == [""] * 20  # left and right look the same
+    assert set(known.reasons(new[:, :, ::-1])) == {TURNED.format("upside down")}
+    noise = np.random.default_rng(2).integers(0, 255, new.shape, np.uint8)
+    assert set(known.reasons(noise)) == {UNLIKE}
