@@ -1,0 +1,313 @@
+"""The server as people meet it: a whole visit in a browser, a process of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from PIL import Image
+from tests.unit.serving.served import (
+    SLABS,
+    SLICES,
+    Here,
+    head,
+    listening,
+    picture,
+    write_model,
+)
+from tests.unit.serving.test_received import zipped
+
+from vit_dementia.data.volumes import Volume, write_volume
+
+schemathesis = pytest.importorskip("schemathesis")
+openapi = pytest.importorskip("schemathesis.specs.openapi.checks")
+pytestmark = pytest.mark.slow
+
+COMMAND = Path(sys.executable).with_name("vit-dementia")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+# Volumes are drawn by WebGL, here in software.
+FLAGS = [
+    "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]  # fmt: skip
+MINUTES = 120_000  # milliseconds; a busy machine is slow
+
+
+@pytest.fixture(scope="module")
+def slice_server(tmp_path_factory):
+    run = write_model(tmp_path_factory.mktemp("slices"), SLICES)
+    with listening(Here.with_model(run)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def slab_server(tmp_path_factory):
+    run = write_model(tmp_path_factory.mktemp("slabs"), SLABS)
+    with listening(Here.with_model(run)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Drive the distribution's Chromium without a window."""
+    if CHROMIUM is None:
+        pytest.skip("needs the distribution's Chromium (package chromium)")
+    driver = pytest.importorskip("playwright.sync_api")
+    with driver.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open the page; afterwards nothing was complained of or fetched from outside."""
+    complaints, asked, pages, urls = [], [], [], []
+
+    def go(url, **how):
+        page = browser.new_page(**how)
+        page.set_default_timeout(MINUTES)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        pages.append(page)
+        urls.append(url)
+        page.goto(url)
+        page.wait_for_selector("body[data-ready]")
+        return page
+
+    yield go
+    for page in pages:
+        page.close()
+    assert complaints == []
+    own = (*urls, "data:", *(f"blob:{url}" for url in urls))
+    assert [url for url in asked if not url.startswith(own)] == []
+
+
+def png(seed: int = 0) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture(seed)).save(out, format="PNG")
+    return out.getvalue()
+
+
+def drop(page, *files: tuple[str, bytes]) -> None:
+    """Give the page files and wait for the answer."""
+    given = [
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        for name, content in files
+    ]
+    page.set_input_files("#files", given)
+    page.wait_for_selector("#answer:not([hidden]), #status:has-text('No answer')")
+    assert page.inner_text("#status") == "The answer is here."
+
+
+def explain(page) -> None:
+    page.click("#explain")
+    page.wait_for_selector("#map-about:not(:empty), #status:has-text('No answer')")
+    assert page.inner_text("#status") == "The map is drawn on the scan."
+
+
+def seen(page, canvas: str) -> np.ndarray:
+    page.wait_for_timeout(500)  # the next frame, in software
+    shot = page.locator(canvas).screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), float)
+
+
+def colored(pixels: np.ndarray) -> float:
+    """Return the share of pixels that are not gray."""
+    return float((np.ptp(pixels, axis=2) > 24).mean())
+
+
+@pytest.mark.parametrize("width", [1100, 360])
+def test_a_visit_with_a_slice(visit, slice_server, width) -> None:
+    dark = "dark" if width < 500 else "light"
+    page = visit(
+        slice_server, viewport={"width": width, "height": 900}, color_scheme=dark
+    )
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    drop(page, ("Doe^Jane.png", png()))
+    assert page.evaluate("document.activeElement.id") == "answer"
+    before = seen(page, "#slice")
+    assert before.max() > 150
+    assert colored(before) == 0
+    explain(page)
+    assert colored(seen(page, "#slice")) > 0
+    page.locator("#opacity").fill("0")
+    assert colored(seen(page, "#slice")) == 0
+    page.focus("#slice")
+    page.keyboard.press("+")
+    assert (seen(page, "#slice") > 20).mean() > (before > 20).mean()
+    said = page.inner_text("main")
+    assert re.search(r"(Yes|No): the model puts it on the side of", said)
+    assert "never tested" in said
+    assert page.locator("#past li").count() == 1
+    assert "Jane" not in page.content()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drop(page, ("1.png", png(1)), ("2.png", png(2)), ("3.txt", b"no scan"))
+    assert page.locator("#rows tr").count() == 3
+    page.locator("#rows button").nth(1).click()
+    page.wait_for_selector("#slice:not([hidden])")
+
+
+def test_a_visit_with_a_volume_and_a_zip_of_dicom(
+    visit, slab_server, write_series, tmp_path
+) -> None:
+    page = visit(slab_server, viewport={"width": 1100, "height": 900})
+    write_volume(
+        tmp_path / "scan.nii.gz",
+        Volume(head().astype(np.float32), np.diag([4.4, 4.4, 4.4, 1.0])),
+    )
+    drop(page, ("scan.nii.gz", (tmp_path / "scan.nii.gz").read_bytes()))
+    plain = seen(page, "#volume")
+    assert plain.max() > 150
+    explain(page)
+    assert colored(seen(page, "#volume")) > colored(plain) + 0.005
+    page.locator("#place-2").fill("0.2")
+    assert not np.array_equal(seen(page, "#volume"), plain)
+    side = 4 * 31
+    files = write_series(
+        tmp_path / "dicom",
+        head(32, 4.0).astype(np.int16),
+        PixelSpacing=[4, 4],
+        SliceThickness="4",
+        ImagePositionPatient=lambda n: [-side, -side, 4 * n],
+    )
+    members = ((f"Doe/{file.name}", file.read_bytes()) for file in files)
+    drop(page, ("dicom.zip", zipped(*members)))
+    assert seen(page, "#volume").max() > 150
+    assert page.inner_text("#quality") != "Refused."
+    assert "Doe" not in page.content()
+    page.pdf()  # it can be printed
+
+
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    openapi.status_code_conformance,
+    openapi.content_type_conformance,
+    openapi.response_headers_conformance,
+    openapi.response_schema_conformance,
+]
+ROUTES = (
+    ("POST", "/v1/predict"), ("POST", "/v1/view"), ("POST", "/v1/explain"),
+    ("GET", "/v1/model"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_nothing_that_the_interface_allows_breaks_it(
+    slice_server, method, path
+) -> None:
+    interface = schemathesis.openapi.from_url(f"{slice_server}/openapi.json")
+    told = [one.ok() for one in interface.get_all_operations()]
+    assert {(one.method.upper(), one.path) for one in told} == set(ROUTES)
+    (operation,) = [
+        one for one in told if (one.method.upper(), one.path) == (method, path)
+    ]
+    statuses = set()
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy())
+    def asked(case) -> None:
+        reply = case.call_and_validate(timeout=60, checks=CHECKS)
+        statuses.add(reply.status_code)
+
+    asked()
+    assert statuses <= ({200} if method == "GET" else {200, 400, 408, 413, 422, 503})
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Start the command on a free port; return its process and address."""
+    started = []
+
+    def start(*words):
+        run = write_model(tmp_path / "run", SLICES)
+        process = subprocess.Popen(
+            [COMMAND, "serve", run, "--port=0", "--device=cpu", *words],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+        started.append(process)
+        for line in process.stderr:
+            if found := re.search(r"listening: (http\S+)", line):
+                break
+        return process, found[1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def worker_of(process) -> int:
+    """Return the process that reads scans: the child with most memory."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()  # any thread may have begun it
+    told = [pid for task in tasks for pid in (task / "children").read_text().split()]
+    sizes = {
+        int(pid): int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in told
+    }
+    return max(sizes, key=lambda pid: sizes[pid])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_scan_that_stops_its_reader_costs_one_answer(command, tmp_path) -> None:
+    process, url = command("--limits.seconds=10")
+    port = int(url.rpartition(":")[2])
+    others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
+    for host in others - {"127.0.0.1", "127.0.1.1", "::1"}:
+        with pytest.raises(OSError, match=r"."):  # it listens on loopback alone
+            socket.create_connection((host, port), timeout=2)
+    form = {"files": [("files", png())], "timeout": 240}
+    first = httpx.post(f"{url}/v1/predict", **form)
+    assert first.status_code == 200
+    os.kill(worker_of(process), signal.SIGSTOP)  # as a decoder that never ends
+    assert httpx.post(f"{url}/v1/predict", **form).status_code == 504
+    again = httpx.post(f"{url}/v1/predict", **form)
+    assert again.json() == first.json()
+    os.kill(worker_of(process), signal.SIGKILL)  # as one that took all the memory
+    assert httpx.post(f"{url}/v1/predict", **form).status_code == 422
+    assert httpx.post(f"{url}/v1/predict", **form).json() == first.json()
+    kept = [p for p in tmp_path.glob("vit-dementia-*") if p.is_dir()]
+    assert [list(folder.iterdir()) for folder in kept] == [[]]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob("vit-dementia-*"))
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+
+
+def test_what_was_begun_is_finished_before_the_end(command) -> None:
+    process, url = command()
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as line:
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+            + png()
+            + b"\r\n--x--\r\n"
+        )
+        line.sendall(
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        line.sendall(body)
+        line.settimeout(240)
+        assert b" 200 " in line.recv(1000)
+    assert process.wait(60) == 128 + signal.SIGTERM
