@@ -152,6 +152,37 @@ def test_the_map_of_a_volume_lies_on_the_scan(kind, command, tmp_path) -> None:
     assert (tmp_path / "maps" / "0001.png").exists()
 
 
+def test_predict_names_the_maps_it_wrote_and_none_of_what_it_refused(
+    trained, command, tmp_path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    scans = sorted((trained / "data" / CLASSES[1]).glob("*.png"))[:2]
+    asked = ("--explain", "--out=answers", "--html=answers.html", "--json")
+    done = command("predict", trained / "run", *scans, "broken.png", *asked, check=3)
+    document = json.loads(done.stdout)
+    of_scan = {one["path"]: one["explanation"] for one in document["results"]}
+    assert of_scan["broken.png"] is None
+    (person,) = document["participants"]
+    drawn = [of_scan[str(scan)] for scan in scans] + [person["explanation"]]
+    for one in drawn:
+        assert one["class"] == person["predicted"]
+        assert one["volume"] is None  # slices
+        with Image.open(tmp_path / "answers" / one["picture"]) as picture:
+            assert min(picture.size) > 200
+    assert len({one["picture"] for one in drawn}) == 3
+    assert person["explanation"]["num_scans"] == 2
+    named = {one["picture"].removeprefix("maps/") for one in drawn}
+    pictures = {path.name for path in (tmp_path / "answers" / "maps").glob("0*.png")}
+    assert pictures == {name for name in named if name.startswith("0")}
+    assert "data:image/png" in (tmp_path / "answers.html").read_text()
+
+
+def test_predict_needs_a_folder_for_its_maps(trained, command) -> None:
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    done = command("predict", trained / "run", scan, "--explain", check=2)
+    assert "needs --out DIR" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_bright_border_that_gives_the_label_away_is_seen_outside_the_head(
     command, tmp_path
