@@ -9,7 +9,6 @@ Shapes: ``n`` scans, ``c`` channels, ``space`` pixels or voxels along each axis.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,17 +164,32 @@ class CacheEntry:
 
 
 def entries(cache: Path | None = None) -> list[CacheEntry]:
-    """Return what the cache holds, sorted by key."""
+    """Return what the cache holds, sorted by key.
+
+    Raises:
+        DataError: if an entry is damaged.
+    """
     folder = cache or default_cache()
     return [
         CacheEntry(
             facts.stem,
-            json.loads(facts.read_text())["rows"],
+            _num_scans(facts),
             facts.with_suffix(".npy").stat().st_size,
         )
         for facts in sorted(folder.glob("*.json"))
         if facts.with_suffix(".npy").exists()
     ]
+
+
+def _num_scans(facts: Path) -> int:
+    told = read_json(facts)
+    rows = told.get("rows") if isinstance(told, dict) else None
+    if type(rows) is not int or rows < 0:
+        raise DataError(
+            f"{facts}: damaged, as its number of scans is {str(rows)[:40]!r}; remove"
+            " it, or all entries: vit-dementia cache clear"
+        )
+    return rows
 
 
 def clear(cache: Path | None = None) -> int:

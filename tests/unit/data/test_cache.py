@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from vit_dementia.data.cache import make_private
+from vit_dementia.data.cache import entries, make_private
+from vit_dementia.errors import DataError
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -13,3 +14,14 @@ def test_what_holds_scans_is_open_to_its_owner_alone(tmp_path) -> None:
     for name in ("open", "new/er"):
         make_private(tmp_path / name)
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "{}", '{"rows": "a"}', '{"rows": -1}']
+)
+def test_a_damaged_entry_is_named(tmp_path, text) -> None:
+    (tmp_path / "0a.json").write_text(text)
+    (tmp_path / "0a.npy").write_bytes(b"")
+    with pytest.raises(DataError, match=r"0a\.json") as told:
+        entries(tmp_path)
+    assert "\n" not in str(told.value)
