@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.serving.desk import BusyError, Desk
+from vit_dementia.serving.folder import private_folder
 from vit_dementia.serving.gate import Gate, Rules
 from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.measured import CONTENT_TYPE, Counted, Measured
@@ -71,15 +72,16 @@ def make_app(worker: Answerer, rules: Rules, limits: ServingLimits) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        root.append(Path(tempfile.mkdtemp(prefix="vit-dementia-")))  # mode 0700
-        try:
-            await asyncio.to_thread(worker.start)
-            desk.open()
-            yield
-        finally:
-            worker.stop()
-            await desk.close()
-            shutil.rmtree(root.pop(), ignore_errors=True)
+        with private_folder() as folder:
+            root.append(folder)
+            try:
+                await asyncio.to_thread(worker.start)
+                desk.open()
+                yield
+            finally:
+                worker.stop()
+                await desk.close()
+                root.pop()
 
     async def asked(
         request: Request,
