@@ -110,6 +110,21 @@ def test_wrong_settings_are_told_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("text", [None, "no weights"])
+def test_weights_that_cannot_be_used_leave_no_cross_validation(
+    cohort_folder, command, tmp_path, text
+) -> None:
+    if text:
+        (tmp_path / "bad.pth").write_text(text)
+    told = command(
+        "cross-validate", cohort_folder, "--init=bad.pth", "--epochs=1", "--out=cv",
+        check=2,
+    )  # fmt: skip
+    (line,) = [text for text in told.stderr.splitlines() if "vit-dementia:" in text]
+    assert "bad.pth" in line
+    assert not (tmp_path / "cv").exists()
+
+
 def test_json_of_a_failure_is_one_document_with_the_faults(command, tmp_path) -> None:
     told = command("evaluate", tmp_path / "none", "--json", check=2)
     document = json.loads(told.stdout)

@@ -60,11 +60,7 @@ def begin_model(
         )
         generator = torch.Generator().manual_seed(config.seed)
         return VisionTransformer(described, generator, config.vit.initialization)
-    if config.model is not None:
-        raise ConfigError(
-            f"model: found {config.model} beside --init {config.init}; the weights "
-            "bring their own architecture; leave --model out"
-        )
+    refuse_unusable(config)
     source = _source(config.init)
     # A file that names its classes is matched by name; one that does not is never
     # taken to mean ours, in our order.
@@ -81,6 +77,23 @@ def begin_model(
         generator = torch.Generator().manual_seed(config.seed)
         add_lora(model, rank=rank, alpha=2.0 * rank, generator=generator)
     return model
+
+
+def refuse_unusable(config: RunConfig) -> None:
+    """Read the weights of ``config.init``, if it names some, before anything is made.
+
+    Raises:
+        ConfigError: if the settings name an architecture beside them.
+        CheckpointError: if they cannot be read.
+    """
+    if config.init == SCRATCH:
+        return
+    if config.model is not None:
+        raise ConfigError(
+            f"model: found {config.model} beside --init {config.init}; the weights "
+            "bring their own architecture; leave --model out"
+        )
+    read_unnamed(_source(config.init))
 
 
 def _source(init: str) -> str | Path:

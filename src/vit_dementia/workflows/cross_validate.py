@@ -17,6 +17,7 @@ from vit_dementia.inference.folds import write_crossed
 from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training import run as training
 from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.training.start import refuse_unusable
 from vit_dementia.workflows.choice import (
     as_texts,
     choices_of,
@@ -86,6 +87,8 @@ def cross_validate(
         )
     config = next(iter(choices.values()), config or RunConfig())
     RunFolder.refuse_taken(out)
+    for one in choices.values() or (pretraining or config,):
+        refuse_unusable(one)
     split = split or k_folds(
         cohort, folds=folds, val=config.data.val, seed=config.seed, repeats=repeats
     )
