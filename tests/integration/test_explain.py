@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -150,6 +151,13 @@ def test_the_map_of_a_volume_lies_on_the_scan(kind, command, tmp_path) -> None:
         assert np.isfinite(found.get_fdata()).all()
     np.testing.assert_allclose(maps[0].get_fdata(), maps[1].get_fdata(), atol=1e-4)
     assert (tmp_path / "maps" / "0001.png").exists()
+    words = ("--explain", "--out=answers", "--json")
+    told = json.loads(command("predict", "run", "turned.nii.gz", *words).stdout)
+    said = told["results"][0]["explanation"]
+    laid = nib.load(tmp_path / "answers" / said["volume"])
+    assert laid.shape == (48, 52, 48)
+    np.testing.assert_allclose(laid.affine, affine)
+    np.testing.assert_allclose(laid.get_fdata(), maps[1].get_fdata(), atol=1e-4)
 
 
 def test_predict_names_the_maps_it_wrote_and_none_of_what_it_refused(
@@ -207,3 +215,74 @@ def test_a_bright_border_that_gives_the_label_away_is_seen_outside_the_head(
     outside = json.loads(done.stdout)["outside_head"]
     assert outside["looks_outside"], outside
     assert "the model looks outside the head" in done.stderr
+
+
+def test_cases_like_this_are_training_participants_and_drawn_only_if_allowed(
+    trained, command, tmp_path
+) -> None:
+    """What the network makes of training scans finds the scan itself, and its like."""
+    from vit_dementia.data.cohort import Cohort
+    from vit_dementia.data.splits import Split
+
+    run = trained / "run"
+    cohort = Cohort.read(run / "cohort.tsv")
+    fold = Split.read(run / "split.json", cohort).folds[0]
+    table = cohort.table.set_index("path")
+    scan = next(
+        path for path, who in table.participant_id.items() if who in set(fold.train)
+    )
+    shutil.copy(cohort.root / scan, tmp_path / "somebody.png")
+    asked = ("--method=rollout", "--cases=3", "--out=maps", "--json")
+    mine, copied = json.loads(
+        command("explain", run, cohort.root / scan, "somebody.png", *asked).stdout
+    )["results"]
+    itself = table.participant_id[scan]
+    for one in (mine, copied):
+        people = [case["participant_id"] for case in one["cases"]]
+        assert set(people) <= set(fold.train)
+        assert len(set(people)) == 3
+        distances = [case["distance"] for case in one["cases"]]
+        assert distances == sorted(distances)
+        assert one["cases_picture"] == ""
+    assert itself not in [case["participant_id"] for case in mine["cases"]]
+    assert copied["cases"][0]["participant_id"] == itself
+    assert copied["cases"][0]["label"] == table.label[scan]
+    assert copied["cases"][0]["distance"] < 1e-3  # kept in 16 bits
+    assert copied["cases"][1]["distance"] > copied["cases"][0]["distance"]
+    written = pd.read_csv(tmp_path / "maps" / "cases.tsv", sep="\t")
+    assert written["rank"].tolist() == [1, 2, 3] * 2
+    assert not [*(tmp_path / "maps").glob("*-cases.png")]
+    shown = command("explain", run, "somebody.png", *asked[:-1], "--show-scans")
+    assert shown.stdout.count("case like this") == 3
+    with Image.open(tmp_path / "maps" / "0001-cases.png") as picture:
+        assert picture.width > picture.height > 200
+
+
+def test_cases_that_cannot_be_found_are_refused_in_one_line(
+    trained, command, tmp_path
+) -> None:
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    asked = ("--method=rollout", "--out=maps")
+    for run, words, told in (
+        ("run", ["--show-scans"], "needs --cases N"),
+        ("run", ["--cases=-1"], "found -1"),
+        ("run/model", ["--cases=2"], "needs the run folder"),
+    ):
+        done = command("explain", trained / run, scan, *asked, *words, check=2)
+        assert told in done.stderr
+    shutil.copytree(trained / "run", tmp_path / "run")
+    aside = json.loads((tmp_path / "run" / "cohort.json").read_text())
+    gone = json.dumps(aside).replace(str(trained / "data"), str(tmp_path / "gone"))
+    (tmp_path / "run" / "cohort.json").write_text(gone)
+    kept = tmp_path / "run" / "features.safetensors"
+    kept.unlink(missing_ok=True)
+    done = command("explain", "run", scan, *asked, "--cases=2", check=2)
+    assert "no longer at" in done.stderr
+    assert "features.safetensors needs them" in done.stderr
+    assert not kept.exists()
+    kept.write_bytes(b"nothing")
+    words = ("--cases=2", "--show-scans")
+    done = command("explain", "run", scan, *asked, *words, check=2)
+    assert "--show-scans draws them" in done.stderr
+    done = command("explain", "run", scan, *asked, "--cases=2", check=2)
+    assert "features.safetensors: is damaged" in done.stderr

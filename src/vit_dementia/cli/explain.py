@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from vit_dementia import DISCLAIMER
 from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import pairs_in
-from vit_dementia.cli.terminal import say, watch_for_people
+from vit_dementia.cli.terminal import escaped, say, watch_for_people
 from vit_dementia.explanation.methods import Method
 from vit_dementia.inference.compute import Device
 
@@ -24,6 +24,8 @@ def explain(
     label: Annotated[str | None, Parameter(name="--class")] = None,
     layer: int = -1,
     head: int | None = None,
+    cases: int = 0,
+    show_scans: bool = False,
     participants: Path | None = None,
     columns: str | None = None,
     out: Path | None = None,
@@ -41,6 +43,9 @@ def explain(
         label: the class that is explained [default: the one predicted].
         layer: block of --method attention, from 0; negative ones from the end.
         head: head of --method attention, from 0 [default: the mean of all].
+        cases: how many training participants to name whose scans are most like each.
+        show_scans: draw the scans of these cases too: only if the data's license and
+            the participants' consent allow it.
         participants: table that says who is on which scan [default: file names tell].
         columns: other names of its columns: participant_id=subject.
         out: folder of the pictures and the table [default: runs/<time>-explain].
@@ -64,6 +69,8 @@ def explain(
         label=label,
         layer=layer,
         head=head,
+        cases=cases,
+        show_scans=show_scans,
         who=who,
         out=out,
         device=device,
@@ -78,6 +85,13 @@ def explain(
         verdict = "faithful" if row["faithful"] else f"not faithful: {row['reasons']}"
         if not json:
             print(row["path"], row["class"], row["picture"], verdict, sep="\t")
+            for case in row.get("cases", ()):
+                told = (
+                    case["participant_id"],
+                    case["label"],
+                    f"{case['distance']:.3f}",
+                )
+                print(row["path"], "case like this", *map(escaped, told), sep="\t")
     typical = document["outside_head"]
     if typical and typical["looks_outside"]:
         say(

@@ -23,6 +23,7 @@ _STYLE: dict[Any, Any] = {"font.size": 9, "text.parse_math": False}
 _COLORS = "inferno"
 _DPI = 120
 _LETTERS_PER_INCH = 11
+_IN_A_ROW = 6  # tiles
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,46 @@ def draw(views: Sequence[View], *, title: str, note: str) -> bytes:
         bar.set_label("relevance for the class")
         figure.suptitle(title)
         figure.supxlabel("\n".join(wrap(note, round(size[0] * _LETTERS_PER_INCH))))
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
-        return out.getvalue()
+        return _png(figure)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A scan and what stands above it.
+
+    Attributes:
+        picture: in any unit; None: there is none to show.
+        caption: of a line or a few.
+    """
+
+    picture: Float32[np.ndarray, "h w"] | None
+    caption: str
+
+
+def draw_tiles(tiles: Sequence[Tile], *, title: str, note: str) -> bytes:
+    """Return a PNG of scans side by side, the first of which the others are like.
+
+    Args:
+        tiles: from left to right, at most six in a row.
+        title: what they are.
+        note: in what they are alike.
+    """
+    columns = min(len(tiles), _IN_A_ROW)
+    shape = (-(-len(tiles) // columns), columns)
+    size = (max(1.9 * columns + 0.4, 4.0), 2.6 * shape[0] + 0.9)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(*shape, squeeze=False)
+        for place in axes.flat:
+            place.set_axis_off()
+        for place, tile in zip(axes.flat, tiles, strict=False):  # empty ones at the end
+            place.set_title(tile.caption, fontsize=8)
+            if tile.picture is not None:
+                white = _white(tile.picture)
+                place.imshow(tile.picture, cmap="gray", vmin=0, vmax=white)
+        figure.suptitle(title)
+        figure.supxlabel("\n".join(wrap(note, round(size[0] * _LETTERS_PER_INCH))))
+        return _png(figure)
 
 
 def blend(view: View) -> UInt8[np.ndarray, "h w 3"]:
@@ -121,6 +159,12 @@ def _square(
     count = max(1, round(plane.shape[0] * ratio))
     rows = np.minimum((np.arange(count) / ratio).astype(int), plane.shape[0] - 1)
     return plane[rows]
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()
 
 
 def _plain(axes: Axes, view: View) -> None:

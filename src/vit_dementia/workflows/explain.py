@@ -1,7 +1,7 @@
 """Maps of what an answer hangs on, measured, on the scans that were asked about.
 
 Shapes: r rows that a network reads of a scan (its slices, or one), c channels, g
-patches of the grid, ``space`` the sides of a row.
+patches of the grid, d numbers of a feature, ``space`` the sides of a row.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from vit_dementia.explanation.methods import Method, explain, without_pedestal
 from vit_dementia.explanation.outside import LARGEST, share_outside
 from vit_dementia.explanation.overlay import View, planes
 from vit_dementia.inference.compute import Device, make_fabric
+from vit_dementia.inference.features import features_of, unit
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import near
@@ -74,6 +75,7 @@ class Explanation:
         relevance: at each voxel of a volume; of a slice its view has it.
         in_template: the volume lies in the space of the template.
         prepared: the mean row as the network reads it and its map, for a group.
+        feature: what the head reads of it, of unit length, to find cases like it.
     """
 
     path: str
@@ -88,6 +90,7 @@ class Explanation:
     relevance: Volume | None
     in_template: bool
     prepared: View | None = field(repr=False, default=None)
+    feature: Float32[np.ndarray, " d"] | None = field(repr=False, default=None)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -225,6 +228,7 @@ def _explain(
         relevance=relevance,
         in_template=in_template,
         prepared=_prepared(rows, fine),
+        feature=unit(features_of(network, scan).sum(dim=0, keepdim=True).numpy())[0],
     )
 
 

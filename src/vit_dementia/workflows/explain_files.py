@@ -27,7 +27,7 @@ from vit_dementia.files import (
 )
 from vit_dementia.inference.compute import Device
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
-from vit_dementia.progress import Watch
+from vit_dementia.progress import Quiet, Watch
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.explain import (
     DEFAULT,
@@ -35,6 +35,7 @@ from vit_dementia.workflows.explain import (
     Explanation,
     explain_scans,
 )
+from vit_dementia.workflows.explain_cases import CASE, Cases, cases_of
 from vit_dementia.workflows.explain_groups import Groups
 
 FORMAT_VERSION = 1
@@ -62,6 +63,8 @@ def explain(
     label: str | None = None,
     layer: int = -1,
     head: int | None = None,
+    cases: int = 0,
+    show_scans: bool = False,
     who: Mapping[str, Identity] | None = None,
     out: str | Path | None = None,
     device: Device = "auto",
@@ -76,6 +79,8 @@ def explain(
         label: the class that is explained; by default the one predicted.
         layer: block of the method ``attention``.
         head: head of the method ``attention``; None: their mean.
+        cases: how many training participants to name whose scans are most like each.
+        show_scans: draw the scans of these, where license and consent allow it.
         who: the participant of each path, where names of files do not tell.
         out: folder to write; ``runs/<time>-explain`` if left out.
         device: where to compute.
@@ -83,16 +88,27 @@ def explain(
 
     Raises:
         DataError: if a path is not there, or holds no scan.
-        ConfigError: if the model has no such class, block or head.
+        ConfigError: if the model has no such class, block or head, or no scan of the
+            training can be shown.
+        CheckpointError: if cases are asked for, and this is no run folder.
     """
     files = scans_in(Path(scan) for scan in scans)
     model = read_model_folder(Path(run))
+    like = cases_of(
+        Path(run),
+        model,
+        count=cases,
+        show_scans=show_scans,
+        device=device,
+        watch=watch or Quiet(),
+    )
     asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
     answers = explain_scans(model, files, asked, device=device, who=who, watch=watch)
     folder = Path(out) if out is not None else free_run_path("explain")
     truth = truth_in(Path(run))
     return Explained(
-        folder, write_explanations(folder, model, asked, answers, truth=truth)
+        folder,
+        write_explanations(folder, model, asked, answers, truth=truth, cases=like),
     )
 
 
@@ -111,6 +127,7 @@ def write_explanations(
     answers: Iterable[Explanation | ScanError],
     *,
     truth: Mapping[str, str] | None = None,
+    cases: Cases | None = None,
 ) -> dict[str, Any]:
     """Write a picture (and of a volume its map) for each scan, the tables and the JSON.
 
@@ -120,11 +137,12 @@ def write_explanations(
         asked: by which method.
         answers: what ``explain_scans`` yields.
         truth: the class of participants, as far as known.
+        cases: finds the training participants most like each; None: nobody asked.
 
     Returns:
         What ``explain --json`` prints.
     """
-    rows, refused, regions = [], [], []
+    rows, refused, regions, alike = [], [], [], []
     groups = Groups(asked.method, dict(truth or {}))
     for number, one in enumerate(answers, 1):
         if isinstance(one, ScanError):
@@ -137,18 +155,22 @@ def write_explanations(
         if one.relevance is not None:
             row["volume"] = f"{number:04}.nii.gz"
             write_volume(out / row["volume"], one.relevance)
+        alike.append({} if cases is None else cases.write(out, number, one))
         shares = groups.add(one)
         regions.append(None if shares is None else [asdict(part) for part in shares])
         rows.append(row)
     _write_table(out / "explanations.tsv", pd.DataFrame(rows))
     if any(regions):
         _write_table(out / "regions.tsv", _by_region(rows, regions))
+    if any(alike):
+        _write_table(out / "cases.tsv", _by_case(rows, alike))
     document = {
         "format": FORMAT_VERSION,
         "model": {"sha256": model.sha256, "classes": list(model.classes)},
         "method": asked.method,
         "results": [
-            row | {"regions": parts} for row, parts in zip(rows, regions, strict=True)
+            row | {"regions": parts} | like
+            for row, parts, like in zip(rows, regions, alike, strict=True)
         ],
         **groups.write(out),
         "refused": refused,
@@ -169,6 +191,16 @@ def _by_region(
         for part in parts or ()
     ]
     return pd.DataFrame(lines)[list(REGIONS)]
+
+
+def _by_case(rows: list[dict[str, Any]], alike: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a line for each scan and case."""
+    lines = [
+        {"path": row["path"], "rank": rank} | case
+        for row, like in zip(rows, alike, strict=True)
+        for rank, case in enumerate(like["cases"], 1)
+    ]
+    return pd.DataFrame(lines, columns=["path", "rank", *CASE])
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

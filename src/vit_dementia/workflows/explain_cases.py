@@ -1,0 +1,168 @@
+"""Cases like this: which training participants the network takes for alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_dementia.data.classes import UNKNOWN
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.participants import canonical_participant
+from vit_dementia.errors import CheckpointError, ConfigError, ScanError
+from vit_dementia.explanation.cases import nearest
+from vit_dementia.explanation.overlay import Tile, draw_tiles
+from vit_dementia.files import write_bytes
+from vit_dementia.inference.compute import Device, make_fabric
+from vit_dementia.inference.features import FILE, Features, features_of_scans
+from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.preparation.glance import glance
+from vit_dementia.progress import Watch
+from vit_dementia.training.run_folder import RunFolder
+from vit_dementia.workflows.explain import Explanation
+from vit_dementia.workflows.scoring import read_run
+
+CASE = ("participant_id", "label", "distance")
+_NOTE = (
+    "nearest training participants by what the network's head reads; alike to it, and"
+    " perhaps to nobody else"
+)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Finds training participants whose scans are most like one that is explained.
+
+    Attributes:
+        features: of the training scans.
+        cohort: of the run.
+        count: how many participants.
+        show_scans: draw their scans too.
+    """
+
+    features: Features
+    cohort: Cohort
+    count: int
+    show_scans: bool
+
+    def write(self, out: Path, number: int, one: Explanation) -> dict[str, Any]:
+        """Return the cases like a scan; draw them where scans may be shown.
+
+        Args:
+            out: the folder of the maps.
+            number: of the scan, in the names of its files.
+            one: the scan, explained.
+        """
+        assert one.feature is not None  # explain_scans gives every scan one
+        table = self.cohort.table.iloc[self.features.lines]
+        people = table["participant_id"].tolist()
+        asked = one.participant_id
+        found = nearest(
+            one.feature,
+            self.features.values,
+            # Where nobody is known, each scan is a case.
+            [f"\0{i}" if who == UNKNOWN else who for i, who in enumerate(people)],
+            count=self.count,
+            leave_out=None if asked == UNKNOWN else canonical_participant(asked),
+        )
+        cases = [
+            {
+                "participant_id": people[scan],
+                "label": str(table["label"].iloc[scan]),
+                "distance": distance,
+            }
+            for scan, distance in found
+        ]
+        if not self.show_scans:
+            return {"cases": cases, "cases_picture": ""}
+        name = f"{number:04}-cases.png"
+        tiles = [_tile(Path(one.path), "this scan")]
+        for (scan, distance), case in zip(found, cases, strict=True):
+            file = self.cohort.file_of(int(self.features.lines[scan]))
+            tiles.append(_tile(file, f"{case['label']}\ndistance {distance:.3f}"))
+        told = Counter(case["label"] for case in cases).most_common()
+        title = "cases like this: " + ", ".join(f"{n} {label}" for label, n in told)
+        write_bytes(out / name, draw_tiles(tiles, title=title, note=_NOTE))
+        return {"cases": cases, "cases_picture": name}
+
+
+def cases_of(
+    run: Path,
+    model: SavedModel,
+    *,
+    count: int,
+    show_scans: bool,
+    device: Device,
+    watch: Watch,
+) -> Cases | None:
+    """Return what finds cases in a run; None if nobody asked for any.
+
+    The first to ask waits until the training scans are read once; what the network
+    makes of them is then kept in the run folder.
+
+    Raises:
+        ConfigError: if the count is below zero, scans are to be shown of no cases, or
+            the training scans are needed and not where the run found them.
+        CheckpointError: if this is no run folder, or what it keeps is damaged.
+    """
+    if count < 0:
+        raise ConfigError(f"--cases: found {count}; needs a number of participants")
+    if not count:
+        if show_scans:
+            raise ConfigError(
+                "--show-scans: draws the scans of cases like this; needs --cases N"
+            )
+        return None
+    if not (run / "cohort.tsv").is_file():
+        raise CheckpointError(
+            f"--cases: {run} does not know its training participants; needs the run"
+            " folder, not its model folder"
+        )
+    folder = RunFolder.open(run)
+    cohort = folder.cohort()
+    is_kept = (run / FILE).is_file()
+    if (show_scans or not is_kept) and not cohort.root.is_dir():
+        raise ConfigError(
+            f"--cases: the training scans are no longer at {cohort.root}, and"
+            f" {'--show-scans draws' if is_kept else f'{run / FILE} needs'} them; put"
+            f" them back{', or leave it out' if is_kept else ''}"
+        )
+    if not is_kept:
+        _keep_features(folder, device, watch)
+    features = Features.read(run, model=model.sha256, num_lines=len(cohort))
+    return Cases(features, cohort, count, show_scans)
+
+
+def _keep_features(run: RunFolder, device: Device, watch: Watch) -> None:
+    """Write what the run's model makes of its training scans.
+
+    Raises:
+        CheckpointError: if its features are no numbers.
+    """
+    watch.say(f"looking once at the training scans of {run.path}; it is kept")
+    reading = read_run(run, device=device, watch=watch)
+    paths = run.cohort().table["path"].tolist()
+    line_of = {path: line for line, path in reversed([*enumerate(paths)])}
+    rows = reading.rows("train")
+    lines = [line_of[path] for path in reading.cohort.table["path"].iloc[rows]]
+    network = reading.model.network.to(make_fabric(device, "fp32").device)
+    values = features_of_scans(
+        network,
+        reading.images,
+        rows,
+        np.array(lines, np.int64),
+        reading.model.preprocessing,
+    )
+    if not np.isfinite(values).all():
+        raise CheckpointError(f"{run.path}: its network's features are not finite")
+    Features(values, np.unique(lines)).write(run.path, model=reading.model.sha256)
+
+
+def _tile(file: Path, caption: str) -> Tile:
+    try:
+        return Tile(glance(file), caption)
+    except ScanError:
+        return Tile(None, f"{caption}\n(can no longer be read)")
