@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,9 @@ def test_who_asks_twice_need_not_wait_for_the_step(
     data, cache, _ = unstopped
 
     def twice() -> None:
-        # To this thread: of two that wait for it in another, one would be lost.
+        # To this thread, and apart: of two that wait to be handled, one would be lost.
         signal.raise_signal(signal.SIGINT)
+        time.sleep(0.2)
         signal.raise_signal(signal.SIGINT)
 
     _at_step(monkeypatch, 2, twice)
