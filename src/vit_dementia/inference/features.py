@@ -73,24 +73,24 @@ class Features:
 
         where = run / FILE
         if not where.is_file():
-            raise CheckpointError(
-                f"{where}: is not there; needs the run folder of a training that kept"
-                " the features of its scans"
-            )
+            raise CheckpointError(f"{where}: is not there; explain --cases makes it")
         try:
             with safetensors.safe_open(where, framework="numpy") as file:
                 facts = file.metadata() or {}
                 values = file.get_tensor("features").astype(np.float32)
                 lines = file.get_tensor("lines").astype(np.int64)
         except (safetensors.SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(f"{where}: is damaged ({error})") from error
+            raise CheckpointError(
+                f"{where}: is damaged ({error}); remove it, and it is made anew"
+            ) from error
         if facts.get("format") != FORMAT:
             raise CheckpointError(
                 f"{where}: found format {facts.get('format')}; needs {FORMAT}"
             )
         if facts.get("model") != model:
             raise CheckpointError(
-                f"{where}: belongs to other weights than the model of this run"
+                f"{where}: belongs to other weights than the model of this run; remove"
+                " it, and explain --cases makes it anew"
             )
         is_whole = (
             values.ndim == 2
@@ -100,7 +100,10 @@ class Features:
             and ((lines >= 0) & (lines < num_lines)).all()
         )
         if not is_whole:
-            raise CheckpointError(f"{where}: is damaged (no feature for each scan)")
+            raise CheckpointError(
+                f"{where}: is damaged (no feature for each scan); remove it, and it is"
+                " made anew"
+            )
         return cls(values, lines)
 
 
