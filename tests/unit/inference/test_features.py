@@ -19,19 +19,23 @@ from vit_dementia.preparation.slices import SlicePreprocessing
 MODEL = "a" * 64
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "map"])
-def test_the_head_reads_the_feature(pooling) -> None:
-    torch.manual_seed(0)
-    network = create_model(
+def _network(image_size, **settings):
+    return create_model(
         "ViT-Ti/8",
         num_classes=3,
-        image_size=(16, 24),
+        image_size=image_size,
         channels=1,
         embed_dim=12,
         depth=2,
         num_heads=2,
-        pooling=pooling,
+        **settings,
     ).eval()
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "map"])
+def test_the_head_reads_the_feature(pooling) -> None:
+    torch.manual_seed(0)
+    network = _network((16, 24), pooling=pooling)
     torch.nn.init.normal_(network.head.weight)
     images = torch.randn(4, 1, 16, 24)
     with torch.no_grad():
@@ -41,15 +45,7 @@ def test_the_head_reads_the_feature(pooling) -> None:
 
 def test_a_scan_has_the_mean_of_its_slices_whatever_the_batch() -> None:
     torch.manual_seed(0)
-    network = create_model(
-        "ViT-Ti/8",
-        num_classes=2,
-        image_size=(16, 16),
-        channels=1,
-        embed_dim=12,
-        depth=1,
-        num_heads=2,
-    ).eval()
+    network = _network((16, 16))
     way = SlicePreprocessing(size=(16, 16), mean=0.5, std=0.25)
     images = np.random.default_rng(0).integers(0, 255, (150, 1, 16, 16), np.uint8)
     rows, scans = np.arange(10, 150), np.arange(140) % 5 * 3
