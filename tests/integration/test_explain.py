@@ -98,6 +98,32 @@ def test_a_hole_lights_up_where_it_is_on_disk(trained, command, tmp_path) -> Non
         assert (left.sum() > right.sum()) == (name in {"left", "mirrored", "big"}), name
 
 
+def test_a_model_trained_in_bfloat16_is_explained_in_float32(
+    trained, command, tmp_path
+) -> None:
+    """The files alone decide: what else computes in bfloat16 changes no digit."""
+    import torch
+
+    from vit_dementia.inference.model_folder import read_model_folder
+    from vit_dementia.workflows.explain import Asked, explain_scans
+
+    short = ("--train.precision=bf16", "--epochs=1", "--out=short")
+    command("train", trained / "data", *TINY, *QUICK[1:], *short)
+    scan = next((trained / "data" / CLASSES[1]).glob("*.png"))
+    model = read_model_folder(tmp_path / "short")
+    assert {value.dtype for value in model.network.parameters()} == {torch.float32}
+    for method in ("occlusion", "relevance"):
+        asked = Asked(method=method, label=CLASSES[1])
+        (plain,) = explain_scans(model, [scan], asked)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            (found,) = explain_scans(model, [scan], asked)
+        assert found.views[0].relevance.dtype == np.float32
+        np.testing.assert_array_equal(
+            found.views[0].relevance, plain.views[0].relevance
+        )
+        assert found.faithfulness == plain.faithfulness
+
+
 def test_a_class_that_is_not_there_is_refused_in_one_line(trained, command) -> None:
     scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
     done = command("explain", trained / "run", scan, "--class=Severe", check=2)

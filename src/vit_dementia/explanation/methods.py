@@ -1,13 +1,15 @@
 """Every method by its name: a network and prepared images in, a map a patch out.
 
-All compute in float32 on the network that is given, whatever its fused attention is
-for others; patches that the network does not read get zero.
+All compute in float32, also inside ``torch.autocast`` and of weights that are kept in
+another type; what the network's fused attention is for others stays as it is. Patches
+that the network does not read get zero.
 
 Shapes: b images, c channels, n tokens, v patches that are read, g patches of the grid.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -50,7 +52,7 @@ def explain(
     depend on the class. Higher is more; only differences within one map have a meaning.
 
     Args:
-        network: in evaluation mode, in float32.
+        network: in evaluation mode; if not in float32, a copy of it is explained.
         images: as the network reads them.
         labels: the class of each image that is asked about.
         black: the value of a background pixel, as the network reads it.
@@ -69,7 +71,10 @@ def explain(
         "integrated-gradients": partial(_integrated, black=black),
         "occlusion": partial(_occlusion, black=black),
     }
-    return on_grid(work[method](network, images.float(), labels).detach(), network)
+    exact = _in_float32(network)
+    with torch.autocast(images.device.type, enabled=False):
+        found = work[method](exact, images.float(), labels).detach()
+    return on_grid(found, network)
 
 
 def on_grid(values: Patches, network: VisionTransformer) -> Float[Tensor, "b g"]:
@@ -174,6 +179,12 @@ def _occlusion(
     # Every value of a window holds the window's answer.
     count = found[0].numel() // network.architecture.num_patches
     return _visible(by_patch(found, window) / count, network)
+
+
+def _in_float32(network: VisionTransformer) -> VisionTransformer:
+    if all(weights.dtype == torch.float32 for weights in network.parameters()):
+        return network
+    return copy.deepcopy(network).float()
 
 
 def _visible(values: Float[Tensor, "b g"], network: VisionTransformer) -> Patches:

@@ -170,7 +170,9 @@ def explain_scans(
             try:
                 identity = (who or {}).get(name) or identify(near(name))
                 own = replace(asked, label=(label_of or {}).get(name, asked.label))
-                yield _explain(model, Path(name), identity, own, target)
+                with torch.autocast(target.type, enabled=False):
+                    found = _explain(model, Path(name), identity, own, target)
+                yield found
             except ScanError as error:
                 yield error
             bar.advance(1)

@@ -101,6 +101,20 @@ def test_a_frozen_network_is_explained_too() -> None:
         )
 
 
+@pytest.mark.parametrize("method", get_args(Method))
+def test_a_map_is_computed_in_float32_whatever_the_weights_are_kept_in(method) -> None:
+    short = network().bfloat16()
+    exact = network()
+    exact.load_state_dict(short.state_dict())  # the same weights, in float32
+    expected = explain(exact, images(), LABELS, method=method, black=BLACK)
+    for asked in (short, exact):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = explain(asked, images(), LABELS, method=method, black=BLACK)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert {value.dtype for value in short.parameters()} == {torch.bfloat16}
+
+
 def saved(seed: int = 3) -> tuple[list[np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(seed)
     layers = rng.random((4, 1, 2, 5, 5))
