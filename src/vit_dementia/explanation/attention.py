@@ -39,6 +39,11 @@ def rollout(layers: Layers) -> Float[Tensor, "b n n"]:
 def relevance(layers: Layers, gradients: Layers) -> Float[Tensor, "b n n"]:
     """Return how relevant each token (column) became to each other one (row).
 
+    Nothing is conserved, and Chefer et al. claim no conservation for these equations
+    (it belongs to the relevance propagation of their earlier arXiv 2012.09838): Eq. 5
+    drops what is negative and Eq. 6 only adds. So no entry is below zero, each token is
+    relevant to itself by 1 or more, and the sums of rows are no logit.
+
     Args:
         layers: attention weights, first block first.
         gradients: of the logit that is explained, with respect to them.

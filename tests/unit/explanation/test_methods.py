@@ -5,6 +5,8 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vit_dementia.errors import ConfigError
 from vit_dementia.explanation import attention, gradients
@@ -143,6 +145,43 @@ def test_relevance_equals_numpys() -> None:
         [torch.from_numpy(one) for one in slopes],
     )
     np.testing.assert_allclose(found[0], relevant)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_rollout_of_all_that_the_head_reads_sums_to_one(kind) -> None:
+    seen = record(network(**kind).seeing(VISIBLE), images())
+    reached = attention.rollout(seen.attention)
+    everything = attention.of_patches(reached, seen.reading, num_prefix=0)
+    torch.testing.assert_close(everything.sum(dim=1), torch.ones(2))
+    of_patches = attention.of_patches(reached, seen.reading, num_prefix=1)
+    assert (of_patches.sum(dim=1) < 1).all()  # the class token has kept some
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_relevance_only_adds_to_what_a_token_is_to_itself(seed) -> None:
+    layers, slopes = saved(seed)
+    found = attention.relevance(
+        [torch.from_numpy(one) for one in layers],
+        [torch.from_numpy(one) for one in slopes],
+    )
+    assert (found >= torch.eye(5)).all()
+    without = attention.relevance(
+        [torch.from_numpy(one) for one in layers],
+        [-torch.from_numpy(one).abs() for one in slopes],
+    )
+    torch.testing.assert_close(without[0], torch.eye(5).double())
+
+
+def test_relevance_is_no_share_of_the_logit() -> None:
+    """It is not conserved: another logit may have the same map (the page says so)."""
+    plain, raised = network(), network()
+    raised.head.bias.data += 100.0
+    assert (raised(images()) - plain(images()) > 99).all()
+    one, other = (
+        explain(made, images(), LABELS, method="relevance", black=BLACK)
+        for made in (plain, raised)
+    )
+    torch.testing.assert_close(one, other)
 
 
 def test_grad_cam_equals_numpys() -> None:
