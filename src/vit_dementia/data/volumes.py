@@ -7,7 +7,7 @@ head.
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,11 +31,13 @@ class Volume:
         voxels: axes along the affine's, turned to RAS+; finite.
         affine: from voxel indices to millimetres.
         notes: what was found wrong and mended, or cannot be known, in words.
+        codes: where the three axes of the file led, before they were turned.
     """
 
     voxels: Float32[np.ndarray, "x y z"]
     affine: Float[np.ndarray, "4 4"]
     notes: tuple[str, ...] = ()
+    codes: tuple[str, str, str] = ("R", "A", "S")
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -61,6 +63,27 @@ def read_volume(path: Path, *, limits: Limits = LIMITS) -> Volume:
     if path.is_dir() or is_dicom(path):
         return turned(path, read_dicom(path, limits=limits))
     return turned(path, read_nifti(path, limits=limits))
+
+
+def as_stored(volume: Volume) -> Volume:
+    """Return what to write for the axes to lie as in the file that was read.
+
+    >>> axes = np.diag([-1.0, 1, 1, 1])
+    >>> scan = Stored(np.zeros((2, 3, 4), np.float32), axes, ())
+    >>> bool(np.all(as_stored(turned(Path("scan.nii"), scan)).affine == axes))
+    True
+    """
+    from nibabel.orientations import (
+        apply_orientation,
+        axcodes2ornt,
+        inv_ornt_aff,
+        ornt_transform,
+    )
+
+    way = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(volume.codes))
+    affine = volume.affine @ inv_ornt_aff(way, volume.voxels.shape)
+    voxels = np.ascontiguousarray(apply_orientation(volume.voxels, way))
+    return replace(volume, voxels=voxels, affine=affine)
 
 
 def write_volume(
@@ -95,7 +118,12 @@ def turned(path: Path, stored: Stored) -> Volume:
     Raises:
         ScanError: if no voxel is a finite number.
     """
-    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+    from nibabel.orientations import (
+        apply_orientation,
+        inv_ornt_aff,
+        io_orientation,
+        ornt2axcodes,
+    )
 
     way = io_orientation(stored.affine)
     affine = stored.affine @ inv_ornt_aff(way, stored.voxels.shape)
@@ -107,4 +135,4 @@ def turned(path: Path, stored: Stored) -> Volume:
             raise ScanError(f"{path}: holds no voxel that is a finite number")
         voxels[~finite] = 0
         notes = (*notes, f"{num} voxels are not finite numbers and were read as 0")
-    return Volume(voxels, affine, notes)
+    return Volume(voxels, affine, notes, ornt2axcodes(way))

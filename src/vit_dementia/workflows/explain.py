@@ -216,7 +216,7 @@ def _explain(
         piled = fine if fine.ndim == 3 else fine[0]
         back = back_to_volume(way, piled, volume)
         views = planes(volume.voxels, back, volume.spacing_mm)
-        relevance = Volume(back, volume.affine)
+        relevance = replace(volume, voxels=back, notes=())
     return Explanation(
         path=str(path),
         participant_id=identity.participant_id,

@@ -13,7 +13,7 @@ import pandas as pd
 from vit_dementia import DISCLAIMER
 from vit_dementia.data.participants import Identity
 from vit_dementia.data.scans import scans_in
-from vit_dementia.data.volumes import write_volume
+from vit_dementia.data.volumes import as_stored, write_volume
 from vit_dementia.errors import ScanError
 from vit_dementia.explanation.methods import Method
 from vit_dementia.explanation.outside import LARGEST
@@ -154,7 +154,7 @@ def write_explanations(
         write_bytes(out / row["picture"], png)
         if one.relevance is not None:
             row["volume"] = f"{number:04}.nii.gz"
-            write_volume(out / row["volume"], one.relevance)
+            write_volume(out / row["volume"], as_stored(one.relevance))
         alike.append({} if cases is None else cases.write(out, number, one))
         shares = groups.add(one)
         regions.append(None if shares is None else [asdict(part) for part in shares])

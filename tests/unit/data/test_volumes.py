@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import permutations, product
 
 import nibabel as nib
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 
 from vit_dementia.data.nifti import is_nifti_name
-from vit_dementia.data.volumes import Volume, read_volume, write_volume
+from vit_dementia.data.volumes import Volume, as_stored, read_volume, write_volume
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import Limits
 
@@ -54,6 +55,21 @@ def test_an_oblique_volume_keeps_its_affine(tmp_path) -> None:
     expected = nib.as_closest_canonical(nib.load(tmp_path / "scan.nii"))
     np.testing.assert_allclose(found.affine, expected.affine)
     assert np.array_equal(found.voxels, voxels_of())
+
+
+def test_the_axes_of_a_file_come_back_whatever_they_are(tmp_path) -> None:
+    tilt = np.eye(4)
+    tilt[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    image = nib.Nifti1Image(voxels_of(), tilt @ AFFINE)
+    for axes in permutations(("RL", "AP", "SI")):
+        for codes in product(*axes):
+            stored = turned(image, codes)
+            stored.to_filename(tmp_path / "scan.nii")
+            found = as_stored(read_volume(tmp_path / "scan.nii"))
+            np.testing.assert_allclose(found.affine, stored.affine, atol=1e-4)
+            assert np.array_equal(found.voxels, stored.get_fdata())
+            write_volume(tmp_path / "again.nii", found)
+            assert nib.aff2axcodes(nib.load(tmp_path / "again.nii").affine) == codes
 
 
 @pytest.mark.parametrize(
