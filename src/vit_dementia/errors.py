@@ -6,6 +6,7 @@
     ├── ConfigError                    setting unknown, of the wrong type, contradictory
     ├── DataError ── ManifestError     a table or split file: file, line and column
     │             ├─ ScanError         one scan: path, what was needed, what was found
+    │             │  └─ RefusedError   it can be read, and no model may answer it
     │             └─ LeakageError      who stands on both sides of a split
     ├── CheckpointError                missing piece, other format or other classes
     └── DivergenceError                training left the numbers; names step and files
@@ -59,6 +60,12 @@ class ManifestError(DataError):
 
 class ScanError(DataError):
     """One scan cannot be used; names the path, what was found and what is needed."""
+
+
+class RefusedError(ScanError):
+    """One scan that can be read is refused: bad, or unlike those of the training."""
+
+    exit_code = 3
 
 
 class LeakageError(DataError):

@@ -50,7 +50,7 @@ def predict(
         explain: draw in OUT/maps what each answer hangs on, and how faithful that is.
 
     Returns:
-        0 if every scan was answered, 3 if some were refused, 2 if none could be read.
+        0 if every scan was answered, 3 if some were not, 2 if none could be read.
     """
     from vit_dementia.data.scans import scans_in, who_is_in_headers, who_is_on
     from vit_dementia.export.engines import predictor_in
@@ -96,7 +96,9 @@ def predict(
         say(f"written: {out}")
     if not answer.refused:
         return 0
-    return 3 if len(answer.predictions.table) else 2
+    return (
+        3 if answer.unread < len(answer.refused) + len(answer.predictions.table) else 2
+    )
 
 
 def _kept_in(out: Path, predictor: Predictor, engine: str) -> Kept:

@@ -26,7 +26,9 @@ class Answer:
     Attributes:
         predictions: the mean of what all members of the model say.
         told: what each of them says of the same scans.
-        misfits: answered scans that are unlike those of the training, and why; their
+        refused: why a scan has no answer, by path.
+        unread: how many of these could not be read.
+        misfits: answered scans that the model was not calibrated for, and why; their
             answers, and those for whoever is on them, are abstentions.
         quality: what quality control warns of, by path of a volume; nothing is a pass.
     """
@@ -35,6 +37,7 @@ class Answer:
     predictions: Predictions
     told: tuple[Predictions, ...]
     refused: dict[str, str]
+    unread: int = 0
     misfits: Mapping[str, list[str]] = field(default_factory=dict)
     quality: Mapping[str, list[str]] = field(default_factory=dict)
 

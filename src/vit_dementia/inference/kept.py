@@ -18,7 +18,7 @@ from typing import Any
 from vit_dementia.errors import DataError
 from vit_dementia.files import write_text
 
-FORMAT = 1
+FORMAT = 2
 NAME = "answered.jsonl"
 
 
@@ -28,15 +28,17 @@ class Said:
 
     Attributes:
         logits: for each model that answers, of each row that it reads of the scan.
-        misfits: why it is unlike the scans of the training.
+        misfits: why it is answered without confidence.
         quality: what quality control warns of; None: it was not asked.
         refused: why there is no answer; empty if there is one.
+        unread: it was refused because it cannot be read.
     """
 
     logits: tuple[tuple[tuple[float, ...], ...], ...] = ()
     misfits: tuple[str, ...] = ()
     quality: tuple[str, ...] | None = None
     refused: str = ""
+    unread: bool = False
 
 
 class Kept:
@@ -101,6 +103,7 @@ def _said_in(told: dict[str, Any]) -> Said:
         tuple(told["misfits"]),
         None if quality is None else tuple(quality),
         str(told["refused"]),
+        bool(told["unread"]),
     )
 
 

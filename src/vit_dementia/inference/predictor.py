@@ -5,7 +5,6 @@ Shapes: ``n`` scans, ``r`` rows that a network reads of them, ``k`` classes.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from torch import nn
 
 from vit_dementia.data.participants import Identity, identify
-from vit_dementia.errors import ScanError
+from vit_dementia.errors import RefusedError, ScanError
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.answer import Answer
 from vit_dementia.inference.compute import Device, Precision, make_fabric
@@ -144,6 +143,7 @@ class Predictor:
             told[0],
             tuple(told[1:]),
             {_shown(name): said[name].refused for name in names if said[name].refused},
+            sum(said[name].unread for name in names),
             {name: list(said[name].misfits) for name in answered if said[name].misfits},
             {
                 name: list(warnings)
@@ -161,7 +161,8 @@ class Predictor:
             try:
                 prepared, warnings = self._prepared(Path(name))
             except ScanError as error:
-                said[name] = Said(refused=str(error))
+                unread = not isinstance(error, RefusedError)
+                said[name] = Said(refused=str(error), unread=unread)
                 continue
             images.append(prepared)
             readable.append(name)
@@ -169,7 +170,7 @@ class Predictor:
                 quality[name] = warnings
         if not images:
             return said
-        misfits: dict[str, list[str]] = defaultdict(list)
+        misfits: dict[str, list[str]] = {}
         logits: list[list[np.ndarray]] = [[] for _ in self.readers]
         self._ask(images, readable, logits, misfits)
         for place, name in enumerate(readable):
@@ -198,12 +199,7 @@ class Predictor:
             fits = np.logical_and.reduce(by_scan, axis=1)
             for row, name in enumerate(names):
                 if not fits[row]:
-                    _add(misfits, name, MISFIT)
-            likeness = reader.model.likeness
-            if likeness is not None:
-                for row, reason in enumerate(likeness.reasons(rows)):
-                    if reason:
-                        _add(misfits, names[row // rows_per_scan(way)], reason)
+                    misfits[name] = [MISFIT]
 
     def _prepared(
         self, path: Path
@@ -211,7 +207,9 @@ class Predictor:
         """Return the scan in every way that a member wants it, and what is amiss.
 
         Raises:
-            ScanError: if it cannot be read, or quality control refuses the volume.
+            ScanError: if it cannot be read.
+            RefusedError: if quality control refuses the volume, or it looks like no
+                scan of the training.
         """
         images: dict[object, np.ndarray] = {}
         warnings: list[str] | None = None
@@ -223,6 +221,12 @@ class Predictor:
             images[way] = way(found.volume)
             reasons = [reason.text for reason in found.quality.reasons]
             warnings = [*found.volume.notes, *reasons]
+        for member in self.model.members:
+            if member.likeness is not None:
+                way = _stored(member.preprocessing)
+                rows = rows_of(way, images[way][None])
+                if unlike := next(filter(None, member.likeness.reasons(rows)), ""):
+                    raise RefusedError(f"{path}: {unlike}")
         return images, warnings
 
 
@@ -236,11 +240,6 @@ def _rows_of(
     """Return the rows of one of so many scans."""
     mine = logits.reshape(count, -1, logits.shape[1])[place]
     return tuple(map(tuple, mine.tolist()))
-
-
-def _add(misfits: dict[str, list[str]], name: str, reason: str) -> None:
-    if reason not in misfits[name]:
-        misfits[name].append(reason)
 
 
 def _by_scan(

@@ -31,8 +31,11 @@ _TURNS: Mapping[str, tuple[slice, slice]] = {
     "turned by half": (slice(None, None, -1), slice(None, None, -1)),
 }
 
-UNLIKE = "does not look like the scans of the training"
-TURNED = "fits the scans of the training better {}"
+UNLIKE = (
+    "does not look like the scans of the training: another kind of picture, plane or "
+    "contrast, or other preparation; needs a scan like those"
+)
+TURNED = "fits the scans of the training better {}; needs to be turned as they are"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_dementia.data.volumes import Volume, read_volume
-from vit_dementia.errors import DataError, ScanError
+from vit_dementia.errors import DataError, RefusedError, ScanError
 from vit_dementia.preparation.record import faults_against, quality_in, recorded
 from vit_dementia.quality.found import look_at_found
 from vit_dementia.quality.verdict import Quality
@@ -85,8 +85,8 @@ def judged(path: Path, facts: Facts | None) -> Judged:
         facts: of the model's training volumes; None if those were not prepared.
 
     Raises:
-        ScanError: if it cannot be read, was prepared in another way, or is refused by
-            quality control.
+        ScanError: if it cannot be read or was prepared in another way.
+        RefusedError: if quality control refuses it.
         ConfigError: if software that the pipeline needs is not installed.
     """
     own = None if path.is_dir() else recorded(path)
@@ -145,4 +145,4 @@ def _prepared_here(path: Path, volume: Volume, needed: dict[str, Any]) -> Judged
 def _refuse(path: Path, quality: Quality) -> None:
     if quality.verdict == "fail":
         reasons = "; ".join(reason.text for reason in quality.reasons)
-        raise ScanError(f"{path}: refused by quality control: {reasons}")
+        raise RefusedError(f"{path}: refused by quality control: {reasons}")
