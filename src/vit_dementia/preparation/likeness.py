@@ -1,14 +1,17 @@
 """Whether a scan looks like those of the training: not noise, no photograph, upright.
 
 A slice is brought down to 16 x 16 gray values, less their mean and to unit length. The
-training keeps the mean of these pictures, too coarse to show anybody. A slice whose
-product with it is far below that of every training slice is something else; one that
-fits better upside down, where no training slice does, is upside down. This finds what
-is grossly wrong and nothing else: it is no judgment of quality. A volume is looked at
-from the side: the mean along its last axis, from left to right.
+training keeps the mean of these pictures, too coarse to show anybody, and the few
+directions in which they differ most. A slice is something else if its product with the
+mean is far below that of every training slice, or if it lies further from mean and
+directions than training slices that had no part in them. One that fits better upside
+down, where no training slice does, is upside down. One whose head fits better as a
+negative, where every training slice is far from that, has another contrast, as T2 has.
+This finds what is grossly wrong and nothing else: it is no judgment of quality. A
+volume is looked at from the side: the mean along its last axis, from left to right.
 
 Shapes: ``n`` scans, ``c`` channels, ``space`` the two sides of a slice or the three of
-a volume, ``g`` cells of the grid.
+a volume, ``g`` cells of the grid, ``d`` directions.
 """
 
 from __future__ import annotations
@@ -22,20 +25,26 @@ from jaxtyping import Float, UInt8
 
 from vit_dementia.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 GRID = 16  # cells a side
 FEWEST = 5  # participants, so that the mean is nobody's picture
 _LEAST_MARGIN = 0.1  # below the least alike training slice, and twice its distance
+_DIRECTIONS = 8  # at most, and one for every so many slices:
+_SLICES_EACH = 20
+_FARTHER = 1.5  # times the training slice that lies farthest when left out
+_BLOCKS = 5  # left out in turn; neighbors show the same person
 _TURNS: Mapping[str, tuple[slice, slice]] = {
     "upside down": (slice(None, None, -1), slice(None)),
     "turned by half": (slice(None, None, -1), slice(None, None, -1)),
 }
+NEGATIVE = "as a negative, as if of another contrast (T2?)"
+_LEAST_POSITIVE = 0.1  # correlation within the head, of every training slice
 
 UNLIKE = (
     "does not look like the scans of the training: another kind of picture, plane or "
     "contrast, or other preparation; needs a scan like those"
 )
-TURNED = "fits the scans of the training better {}; needs to be turned as they are"
+TURNED = "fits the scans of the training better {}; needs to be as they are"
 
 
 @dataclass(frozen=True)
@@ -45,19 +54,28 @@ class Likeness:
     Attributes:
         picture: of ``GRID`` x ``GRID`` cells, row by row.
         lowest: product with the picture below which a slice is something else.
-        telling: turns that no training slice fits better in.
+        directions: pictures of unit length in which training slices differ most.
+        farthest: distance from picture and directions above which it is, too.
+        telling: turns that no training slice fits better in, and whether none is like
+            a negative.
     """
 
     picture: tuple[float, ...]
     lowest: float
+    directions: tuple[tuple[float, ...], ...]
+    farthest: float
     telling: tuple[str, ...]
 
     @classmethod
     def of(cls, images: UInt8[np.ndarray, "n c *space"]) -> Likeness:
         """Learn what prepared slices of a training look like."""
         coarse = _coarse(images)
-        mean = coarse.mean(axis=0)
-        mean /= max(float(np.linalg.norm(mean)), 1e-9)
+        mean, directions = _main_directions(coarse)
+        rows, left_out = np.arange(len(coarse)), []
+        for block in np.array_split(rows, min(_BLOCKS, len(rows))):
+            known = _main_directions(coarse[~np.isin(rows, block)])
+            left_out.append(_distance(coarse[block], *known))
+        farthest = _FARTHER * float(np.concatenate(left_out).max())
         alike = coarse @ mean
         spread = float(np.median(alike) - alike.min())
         telling = [
@@ -65,21 +83,33 @@ class Likeness:
             for name, turn in _TURNS.items()
             if (coarse @ (mean - _turned(mean, turn)) > 0).all()
         ]
+        if (_within_the_head(coarse, mean) >= _LEAST_POSITIVE).all():
+            telling.append(NEGATIVE)
         lowest = float(alike.min()) - max(_LEAST_MARGIN, 2 * spread)
-        rounded = tuple(round(float(value), 4) for value in mean)
-        return cls(rounded, round(lowest, 4), tuple(telling))
+        return cls(
+            _rounded(mean),
+            round(lowest, 4),
+            tuple(map(_rounded, directions)),
+            round(farthest, 4),
+            tuple(telling),
+        )
 
     def reasons(self, images: UInt8[np.ndarray, "n c *space"]) -> list[str]:
         """Say of each prepared slice why it is unlike the training's; empty if not."""
         mean = np.array(self.picture)
         coarse = _coarse(images)
-        said = [UNLIKE if value < self.lowest else "" for value in coarse @ mean]
+        directions = np.array(self.directions).reshape(-1, GRID**2)
+        found = [(UNLIKE, coarse @ mean < self.lowest)]
         for name in self.telling:
-            turned = coarse @ (mean - _turned(mean, _TURNS[name])) < 0
-            said = [
-                one or (TURNED.format(name) if wrong else "")
-                for one, wrong in zip(said, turned, strict=True)
-            ]
+            if name == NEGATIVE:
+                turned = _within_the_head(coarse, mean) < 0
+            else:
+                turned = coarse @ (mean - _turned(mean, _TURNS[name])) < 0
+            found.append((TURNED.format(name), turned))
+        found.append((UNLIKE, _distance(coarse, mean, directions) > self.farthest))
+        said = [""] * len(coarse)
+        for reason, wrong in found:  # the first that fits
+            said = [one or reason * bool(w) for one, w in zip(said, wrong, strict=True)]
         return said
 
     def to_dict(self, *, model: str) -> dict[str, Any]:
@@ -89,6 +119,8 @@ class Likeness:
             "model": model,
             "picture": list(self.picture),
             "lowest": self.lowest,
+            "directions": [list(one) for one in self.directions],
+            "farthest": self.farthest,
             "telling": list(self.telling),
         }
 
@@ -115,15 +147,44 @@ class Likeness:
             read = cls(
                 tuple(map(float, told["picture"])),
                 float(told["lowest"]),
-                tuple(name for name in _TURNS if name in told["telling"]),
+                tuple(tuple(map(float, one)) for one in told["directions"]),
+                float(told["farthest"]),
+                tuple(name for name in (*_TURNS, NEGATIVE) if name in told["telling"]),
             )
         except (KeyError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{where}: is damaged ({cause})") from cause
-        if len(read.picture) != GRID**2 or not np.isfinite(read.picture).all():
-            raise CheckpointError(
-                f"{where}: is damaged (no picture of {GRID} x {GRID})"
-            )
+        for one in (read.picture, *read.directions):
+            if len(one) != GRID**2 or not np.isfinite(one).all():
+                raise CheckpointError(
+                    f"{where}: is damaged (no picture of {GRID} x {GRID})"
+                )
         return read
+
+
+def _main_directions(
+    coarse: Float[np.ndarray, "n g"],
+) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, "d g"]]:
+    """Return the mean, to unit length, and the directions of most variance about it."""
+    mean = coarse.mean(axis=0)
+    mean /= max(float(np.linalg.norm(mean)), 1e-9)
+    count = min(_DIRECTIONS, len(coarse) // _SLICES_EACH)
+    vectors = np.linalg.svd(coarse - mean, full_matrices=False)[2]
+    return mean, vectors[:count]
+
+
+def _distance(
+    coarse: Float[np.ndarray, "n g"],
+    mean: Float[np.ndarray, " g"],
+    directions: Float[np.ndarray, "d g"],
+) -> Float[np.ndarray, " n"]:
+    """Return how far each is from the nearest sum of the mean and the directions."""
+    away = coarse - mean
+    away -= (away @ directions.T) @ directions
+    return np.linalg.norm(away, axis=1)
+
+
+def _rounded(picture: Float[np.ndarray, " g"]) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in picture)
 
 
 def _coarse(images: UInt8[np.ndarray, "n c *space"]) -> Float[np.ndarray, "n g"]:
@@ -139,6 +200,17 @@ def _coarse(images: UInt8[np.ndarray, "n c *space"]) -> Float[np.ndarray, "n g"]
         found[place] = (cells / np.outer(_sizes(height), _sizes(width))).ravel()
     found -= found.mean(axis=1, keepdims=True)
     return found / np.linalg.norm(found, axis=1, keepdims=True).clip(1e-9)
+
+
+def _within_the_head(
+    coarse: Float[np.ndarray, "n g"], mean: Float[np.ndarray, " g"]
+) -> Float[np.ndarray, " n"]:
+    """Return the correlation of each with the mean, over the brighter cells of that."""
+    inside = mean > (mean.min() + mean.max()) / 2
+    known, seen = mean[inside], coarse[:, inside]
+    known, seen = known - known.mean(), seen - seen.mean(axis=1, keepdims=True)
+    scale = np.linalg.norm(seen, axis=1) * np.linalg.norm(known)
+    return (seen @ known) / scale.clip(1e-9)
 
 
 def _sizes(side: int) -> Float[np.ndarray, " g"]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.preparation.likeness import TURNED, UNLIKE, Likeness
+from vit_dementia.preparation.likeness import NEGATIVE, TURNED, UNLIKE, Likeness
 
 SHA = "0" * 64
 
@@ -55,11 +55,24 @@ def test_a_head_upside_down_is_named_and_its_mirror_image_is_not(likeness) -> No
     assert likeness.reasons(images[..., ::-1]) == [""] * 20
 
 
+def test_a_head_of_the_other_contrast_is_told() -> None:
+    def ringed(images, values):  # a rim as bright as ever, with that inside
+        told = np.select([images > 160, images > 60], values, images.astype(int))
+        return told.astype(np.uint8)
+
+    known = Likeness.of(ringed(heads(20, seed=3), (240, 160)))
+    assert NEGATIVE in known.telling
+    assert known.reasons(ringed(heads(20, seed=4), (240, 160))) == [""] * 20
+    swapped = known.reasons(ringed(heads(20, seed=4), (170, 200)))
+    assert all(swapped)
+    assert TURNED.format(NEGATIVE) in swapped
+
+
 def test_where_training_slices_lie_both_ways_no_way_is_wrong() -> None:
     images = heads(40, seed=4)
     images[::2] = images[::2, :, ::-1]
     both = Likeness.of(images)
-    assert both.telling == ()
+    assert set(both.telling) <= {NEGATIVE}
     assert both.reasons(heads(5, seed=5)[:, :, ::-1]) == [""] * 5
 
 
@@ -83,7 +96,14 @@ def test_what_is_written_is_read_back(likeness) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": 2}, {"model": "1" * 64}, {"picture": [1.0]}, {"lowest": None}],
+    [
+        {"format": 1},
+        {"model": "1" * 64},
+        {"picture": [1.0]},
+        {"lowest": None},
+        {"directions": [[1.0]]},
+        {"farthest": "far"},
+    ],
 )
 def test_what_is_damaged_or_of_other_weights_is_refused(likeness, change) -> None:
     told = likeness.to_dict(model=SHA) | change
@@ -112,6 +132,8 @@ def test_real_slices_are_alike_and_turned_ones_are_not(shared_data) -> None:
     shown = np.stack(images)
     half = Likeness.of(shown[::2])
     assert sum(map(bool, half.reasons(shown[1::2]))) == 0
+    negative = np.where(shown > 15, 240 - np.minimum(shown, 230), 0).astype(np.uint8)
+    assert all(half.reasons(negative[1::2]))  # dark white matter, bright fluid
     turned = half.reasons(shown[1::2, :, ::-1])
     assert np.mean([TURNED.format("upside down") == one for one in turned]) > 0.98
 
