@@ -107,3 +107,26 @@ def test_a_table_of_many_goes_on_where_it_was_stopped(
         for folder in ("whole", "two")
     )
     pd.testing.assert_frame_equal(one, two, rtol=1e-5)  # batches of other sizes
+
+
+def test_a_table_stands_for_its_scans_and_says_who_is_on_them(
+    model, scans, command, tmp_path
+) -> None:
+    rows = [("Doe/sub-1_slice-0.png", "A"), ("Doe/sub-0_slice-0.png", "B")]
+    table = pd.DataFrame(rows, columns=["path", "participant_id"])
+    table.to_csv(tmp_path / "many.tsv", sep="\t", index=False)
+    listed = json.loads(command("predict", model, "many.tsv", "--json").stdout)
+    assert [one["participant_id"] for one in listed["results"]] == ["A", "B"]
+    named = json.loads(command("predict", model, scans[1], scans[0], "--json").stdout)
+    shares = [
+        [one["probabilities"] for one in told["results"]] for told in (listed, named)
+    ]
+    assert shares[0] == shares[1]
+    table[["path"]].to_csv(tmp_path / "paths.csv", index=False)
+    nameless = json.loads(command("predict", model, "paths.csv", "--json").stdout)
+    told = [one["participant_id"] for one in nameless["results"]]
+    assert told == ["sub-1", "sub-0"]  # file names tell
+    table[["participant_id"]].to_csv(tmp_path / "wrong.csv", index=False)
+    done = command("predict", model, "wrong.csv", check=2)
+    assert "wrong.csv" in done.stderr
+    assert "path" in done.stderr

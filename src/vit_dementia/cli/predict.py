@@ -37,7 +37,8 @@ def predict(
 
     Args:
         run: run folder, or its model folder.
-        scans: images, volumes, or folders of them; a folder of DICOM is one scan.
+        scans: images, volumes, folders of them (a folder of DICOM is one scan), or a
+            table that names them in its column path.
         participants: table that says who is on which scan [default: file names tell].
         columns: other names of its columns: participant_id=subject.
         salt_file: salt of the pseudonyms of people in DICOM [default: the user's own].
@@ -52,7 +53,12 @@ def predict(
     Returns:
         0 if every scan was answered, 3 if some were not, 2 if none could be read.
     """
-    from vit_dementia.data.scans import scans_in, who_is_in_headers, who_is_on
+    from vit_dementia.data.scans import (
+        is_table,
+        scans_in,
+        who_is_in_headers,
+        who_is_on,
+    )
     from vit_dementia.export.engines import predictor_in
     from vit_dementia.inference.predictor import Predictor
 
@@ -60,8 +66,10 @@ def predict(
         raise ConfigError("--explain: draws maps into a folder; needs --out DIR")
     files = scans_in(scans)
     who = who_is_in_headers(files, salt_file)
-    if participants is not None:
-        who |= who_is_on(files, participants, pairs_in("--columns", columns) or {})
+    for table in filter(is_table, scans):
+        who |= who_is_on(files, table, {}, needed=("path",))
+    named = pairs_in("--columns", columns) or {}
+    who |= who_is_on(files, participants, named) if participants is not None else {}
     if engine == "torch":
         predictor = Predictor.load(run, device=device)
     else:

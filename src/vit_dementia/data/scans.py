@@ -20,10 +20,12 @@ from vit_dementia.errors import DataError
 def scans_in(paths: Iterable[Path]) -> list[Path]:
     """Return named files as they are, and the scans inside named folders, sorted.
 
-    Of a BIDS data set, or of Clinica's CAPS, these are its T1-weighted volumes.
+    Of a BIDS data set, of one participant in it, or of Clinica's CAPS, these are the
+    T1-weighted volumes. A table (.csv, .tsv) stands for the scans of its column path.
 
     Raises:
         DataError: with every name that is not there or holds no scan.
+        ManifestError: if a table cannot be read, with every fault.
     """
     found: list[Path] = []
     faults: list[str] = []
@@ -33,6 +35,11 @@ def scans_in(paths: Iterable[Path]) -> list[Path]:
             if not inside:
                 faults.append(f"{path}: holds no scan; needs PNG, JPEG, NIfTI …")
             found += inside
+        elif is_table(path) and path.is_file():
+            cells = read_records(
+                read_table(path), path.parent, columns={}, needed=("path",)
+            )
+            found += [path.parent / scan for scan in cells["path"]]
         elif path.exists() or path.is_symlink():
             found.append(path)
         else:
@@ -44,12 +51,21 @@ def scans_in(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
+def is_table(path: Path) -> bool:
+    """Say whether a name is that of a table of scans."""
+    return path.suffix.lower() in (".csv", ".tsv")
+
+
 def _inside(folder: Path, faults: list[str]) -> list[Path]:
     """Return the scans in one folder and below it."""
     if is_bids(folder) or is_caps(folder):
         listed = list_caps(folder) if is_caps(folder) else list_bids(folder)
         faults += listed.faults
         return sorted(folder / path for path in listed.paths)
+    if folder.name.startswith("sub-"):
+        ways = ("anat/*_T1w.nii*", "ses-*/anat/*_T1w.nii*")
+        if volumes := [file for way in ways for file in folder.glob(way)]:
+            return sorted(volumes)
     if holds_dicom(folder):  # what cannot be used is refused when it is read
         scans, problems = dicom_scans(folder)
         return sorted([*scans, *problems])
@@ -84,7 +100,11 @@ def who_is_in_headers(
 
 
 def who_is_on(
-    scans: Iterable[Path], table: Path, columns: Mapping[str, str]
+    scans: Iterable[Path],
+    table: Path,
+    columns: Mapping[str, str],
+    *,
+    needed: tuple[str, ...] = ("path", "participant_id"),
 ) -> dict[str, Identity]:
     """Return the participant of every scan that a table names.
 
@@ -94,6 +114,7 @@ def who_is_on(
         scans: files, wherever they lie.
         table: with the columns ``path`` and ``participant_id``.
         columns: our name of a column to the table's own.
+        needed: columns without which the table is refused.
 
     Raises:
         ManifestError: if the table cannot be read, with every fault.
@@ -102,8 +123,10 @@ def who_is_on(
         read_table(table),
         table.parent,
         columns=columns,
-        needed=("path", "participant_id"),
+        needed=needed,
     )
+    if "participant_id" not in cells:
+        return {}
     sessions = cells.get("session_id", [UNKNOWN] * len(cells["path"]))
     known = {
         path: Identity(participant_id=who, session_id=session, source="table")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.scans import scans_in
 from vit_dementia.errors import ConfigError, DataError
 
 
@@ -355,3 +356,14 @@ def test_the_real_oasis_tables_label_sessions_by_their_names(
         (tmp_path / f"{session}_mpr-1_anon.nii.gz").touch()
     cohort = Cohort.from_path(tmp_path, participants=table)
     assert cohort.table["label"].value_counts().to_dict() == told
+
+
+@pytest.mark.parametrize("session", ["", "ses-M000/"])
+def test_the_folder_of_one_participant_stands_for_its_t1_weighted_volumes(
+    scan, tmp_path, session
+) -> None:
+    prefix = "sub-01_" + session.replace("/", "_")
+    wanted = scan(f"sub-01/{session}anat/{prefix}T1w.nii.gz")
+    scan(f"sub-01/{session}anat/{prefix}T2w.nii.gz")
+    scan(f"sub-01/{session}func/{prefix}task-rest_bold.nii.gz")
+    assert scans_in([tmp_path / "data" / "sub-01"]) == [wanted]
