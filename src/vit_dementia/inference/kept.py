@@ -1,17 +1,20 @@
 """What was already read of many scans, so that a stopped prediction goes on.
 
 One line of JSON for each scan, added as soon as its batch is through; the first line
-names the model. A line that a crash cut short is dropped, and its scan read again; so
-is a scan that has changed since. The numbers are those that the networks gave, to the
-last bit: whatever is made of them is made anew.
+names the model. No path stands in it: a scan is told by the hash of its path, and a
+refusal that names other files than the scan itself is not kept. A line that a crash cut
+short is dropped, and its scan read again; so is a scan that has changed since. The
+numbers are those that the networks gave, to the last bit: whatever is made of them is
+made anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +63,19 @@ class Kept:
 
     def get(self, name: str) -> Said | None:
         """Return what was said of a scan; None if it is new or has changed since."""
-        stamp, said = self._said.get(name, (None, None))
-        return said if stamp is not None and stamp == _stamp(name) else None
+        stamp, said = self._said.get(_key(name), (None, None))
+        if said is None or stamp != _stamp(name):
+            return None
+        return replace(said, refused=f"{name}: {said.refused}" if said.refused else "")
 
     def add(self, said: Mapping[str, Said]) -> None:
         """Add a line for each scan, and see that they are on the disk."""
         lines = []
         for name, one in said.items():
-            if (stamp := _stamp(name)) is not None:
-                line = {"path": name, "stamp": stamp, **asdict(one)}
+            cause = _nameless(one.refused, name)
+            if cause is not None and (stamp := _stamp(name)) is not None:
+                told = asdict(replace(one, refused=cause))
+                line = {"scan": _key(name), "stamp": stamp, **told}
                 lines.append(json.dumps(line) + "\n")
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(lines)
@@ -87,7 +94,7 @@ class Kept:
         for number, line in enumerate(whole, 2):
             try:
                 told = json.loads(line)
-                self._said[told.pop("path")] = (told.pop("stamp"), _said_in(told))
+                self._said[told.pop("scan")] = (told.pop("stamp"), _said_in(told))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(
                     f"{self._path}: line {number} is damaged ({error}); remove the file"
@@ -105,6 +112,23 @@ def _said_in(told: dict[str, Any]) -> Said:
         str(told["refused"]),
         bool(told["unread"]),
     )
+
+
+def _key(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _nameless(cause: str, name: str) -> str | None:
+    """Return a cause without the path that it begins with; None if others may follow.
+
+    >>> _nameless("a/x.png: damaged PNG", "a/x.png")
+    'damaged PNG'
+    >>> _nameless("a/x.hdr: needs a/x.img", "a/x.hdr")
+    """
+    bare = cause.removeprefix(f"{name}: ")
+    path = Path(name)
+    is_told = bare != cause and path.stem not in bare and os.sep not in bare
+    return bare if is_told or not cause else None
 
 
 def _stamp(name: str) -> list[int] | None:

@@ -9,7 +9,7 @@ from tests.unit.serving.served import SLABS, SLICES, picture, write_model
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.errors import DataError
 from vit_dementia.inference import predictor as module
-from vit_dementia.inference.kept import NAME, Kept
+from vit_dementia.inference.kept import NAME, Kept, Said
 from vit_dementia.inference.predictor import Predictor
 
 
@@ -47,7 +47,7 @@ def test_what_was_read_before_a_stop_is_not_read_again(
     whole = predictor(scans).to_dict()
     predictor(scans[:2], kept=Kept(tmp_path / "out", "a"))
     with (tmp_path / "out" / NAME).open("a") as file:
-        file.write('{"path": "cut sho')  # as a crash leaves it
+        file.write('{"scan": "cut sho')  # as a crash leaves it
     read.clear()
     assert predictor(scans, kept=Kept(tmp_path / "out", "a")).to_dict() == whole
     assert read == [scan.name for scan in scans[2:]]
@@ -83,6 +83,26 @@ def test_volumes_keep_the_verdict_of_quality_control(tmp_path, read) -> None:
     read.clear()
     assert asked([scan], kept=Kept(tmp_path / "out", "a")).to_dict() == first
     assert read == []
+
+
+def test_no_path_is_kept_and_a_refusal_of_other_files_is_not(
+    predictor, scans, tmp_path
+) -> None:
+    predictor(scans, kept=Kept(tmp_path / "out", "a"))
+    text = (tmp_path / "out" / NAME).read_text()
+    assert len(text.splitlines()) == 1 + len(scans)
+    assert not [part for part in (*tmp_path.parts[1:], "sub-", ".png") if part in text]
+    kept, scan = Kept(tmp_path / "out", "b"), str(scans[0])
+    for cause in (
+        f"{scan}: a pair; needs sub-0.img",
+        f"{tmp_path}: holds two people",
+        f"{scan}/1.dcm: damaged",
+    ):
+        kept.add({scan: Said(refused=cause)})
+        assert Kept(tmp_path / "out", "b").get(scan) is None
+    kept.add({scan: Said(refused=f"{scan}: damaged")})
+    told = Kept(tmp_path / "out", "b").get(scan)
+    assert told == Said(refused=f"{scan}: damaged")
 
 
 def test_a_damaged_line_is_named(predictor, scans, tmp_path) -> None:
