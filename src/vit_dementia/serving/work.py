@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vit_dementia import DISCLAIMER
+from vit_dementia.data.assembly import is_volume
 from vit_dementia.data.images import read_slice
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.data.volumes import read_volume
@@ -23,7 +24,7 @@ from vit_dementia.inference.compute import Device
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import Predictor
 from vit_dementia.serving.limits import ServingLimits
-from vit_dementia.serving.received import PICTURE, nameless, scans_of
+from vit_dementia.serving.received import nameless, scans_of
 from vit_dementia.serving.shown import map_as_png, slice_as_png, volume_as_nifti
 from vit_dementia.workflows.model_facts import facts_of
 
@@ -221,10 +222,10 @@ class Work:
 
 def _view(scan: Path, folder: Path) -> Reply:
     """Write how a scan was read beside it, for the page to show."""
-    if scan.suffix == PICTURE:
-        kind, content = PNG, slice_as_png(read_slice(scan)[0])
-    else:
+    if is_volume(scan.name):
         kind, content = NIFTI, volume_as_nifti(read_volume(scan))
+    else:
+        kind, content = PNG, slice_as_png(read_slice(scan)[0])
     (folder / VIEW).write_bytes(content)
     return Reply(status=200, body={"media_type": kind}, has_view=True)
 

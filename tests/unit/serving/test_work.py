@@ -153,6 +153,16 @@ def test_a_slice_is_shown_as_it_is_read(slices, tmp_path) -> None:
     assert np.corrcoef(shown.ravel(), served.picture().ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif", "A.PNG"])
+def test_a_picture_in_a_zip_is_shown_whatever_its_kind(slices, tmp_path, name) -> None:
+    out = io.BytesIO()
+    kind = Image.registered_extensions()[Path(name).suffix.lower()]
+    Image.fromarray(served.picture()).save(out, format=kind)
+    archive = zipped((name, out.getvalue()))
+    reply = asked(slices, tmp_path / "1", archive, question="view")
+    assert (reply.status, reply.body.get("media_type")) == (200, "image/png")
+
+
 def test_a_volume_is_shown_and_answered(slabs, nifti, tmp_path) -> None:
     view = asked(slabs, tmp_path / "1", nifti.read_bytes(), question="view")
     assert view.body["media_type"] == "application/x-nifti"
