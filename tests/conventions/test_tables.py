@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from vit_dementia.explanation.faithfulness import DESTROYED
+from vit_dementia.explanation.outside import LARGEST
+
 TABLES = Path(__file__).resolve().parents[2] / "docs" / "tables"
 
 
@@ -100,3 +103,21 @@ def test_explanations_are_summed_up_as_their_scores_say() -> None:
         if row.method not in {"random", "middle"}:  # floors take no time
             (line,) = [one for one in page.splitlines() if f"| {told} |" in one]
             assert line.endswith(f" {row.faithful:.2f} | {row.seconds:.3f} |")
+
+
+def test_the_limit_of_what_lies_outside_the_head_is_that_of_clean_phantoms() -> None:
+    scores = pd.read_csv(TABLES / "explanations" / "scores.tsv", sep="\t")
+    for method, limit in LARGEST.items():
+        shares = scores.outside[scores.method == method]
+        needed = np.quantile(shares, 0.95) + 0.1
+        assert needed - 0.005 <= limit < needed + 0.05, method  # rounded to twentieths
+
+
+def test_maps_of_permuted_labels_stand_on_the_page_and_differ_from_the_true() -> None:
+    table = pd.read_csv(TABLES / "permuted_maps.tsv", sep="\t")
+    page = (TABLES.parent / "explanation" / "explanations.md").read_text("utf-8")
+    assert set(table.method) == set(LARGEST)
+    for _, row in table.iterrows():
+        assert f"| {row.method} | {row.permuted:.2f} (".replace("-0", "\u22120") in page
+        assert row.permuted_high < DESTROYED
+        assert row.learned > 0.95

@@ -138,8 +138,8 @@ def measure(
         insertion=float(insertion[0]),
         random=tuple(sorted(gains[1:].tolist())),
         sensitivity=asked.sensitivity(values, rng),
-        stability=_alike(values, asked.of(shaken)),
-        randomized=_alike(values, asked.of(untrained)),
+        stability=alike(values, asked.of(shaken)),
+        randomized=alike(values, asked.of(untrained)),
     )
 
 
@@ -222,7 +222,7 @@ class _Asked:
         return float(np.corrcoef(sums, costs)[0, 1])
 
 
-def _alike(one: Float[np.ndarray, " p"], other: Float[np.ndarray, " p"]) -> float:
+def alike(one: Float[np.ndarray, " p"], other: Float[np.ndarray, " p"]) -> float:
     """Return the rank correlation of two maps; 0 where one is the same everywhere."""
     if one.min() == one.max() or other.min() == other.max():
         return 0.0
