@@ -23,7 +23,7 @@ from numpy.lib.format import open_memmap
 from vit_dementia.errors import DataError, ScanError
 from vit_dementia.files import fingerprint, read_json, replacing, write_json
 
-_LAYOUT = 2  # of an entry; another one is another key
+_LAYOUT = 3  # of an entry; another one is another key
 Prepare = Callable[[Path], UInt8[np.ndarray, "..."]]
 
 
@@ -117,7 +117,7 @@ def _fill(
         try:
             images[row] = prepare(files[row])
         except ScanError as error:
-            return row, str(error)
+            return row, str(error).removeprefix(f"{files[row]}: ")  # no path
         return row, None
 
     done = Parallel(n_jobs=-1, prefer="threads", return_as="generator_unordered")(

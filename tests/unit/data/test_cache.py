@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from vit_dementia.data.cache import entries, make_private
-from vit_dementia.errors import DataError
+from vit_dementia.data.cache import entries, make_private, pack
+from vit_dementia.errors import DataError, ScanError
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
@@ -25,3 +25,15 @@ def test_a_damaged_entry_is_named(tmp_path, text) -> None:
     with pytest.raises(DataError, match=r"0a\.json") as told:
         entries(tmp_path)
     assert "\n" not in str(told.value)
+
+
+def test_no_path_of_a_scan_that_cannot_be_read_is_kept(tmp_path) -> None:
+    def refuse(path):
+        raise ScanError(f"{path}: damaged")
+
+    files = [tmp_path / "sub-07.png"]
+    files[0].write_bytes(b"x")
+    found = pack(files, refuse, shape=(1, 2, 2), recipe=0, cache=tmp_path / "kept")
+    assert found.causes == {0: "damaged"}
+    (facts,) = (tmp_path / "kept").glob("*.json")
+    assert "sub-07" not in facts.read_text()
