@@ -3,20 +3,21 @@
 A slice is brought down to 16 x 16 gray values, less their mean and to unit length. The
 training keeps the mean of these pictures, too coarse to show anybody, and the few
 directions in which they differ most. A slice is something else if its product with the
-mean is far below that of every training slice, or if it lies further from mean and
-directions than training slices that had no part in them. One that fits better upside
-down, where no training slice does, is upside down. One whose head fits better as a
-negative, where every training slice is far from that, has another contrast, as T2 has.
-This finds what is grossly wrong and nothing else: it is no judgment of quality. A
-volume is looked at from the side: the mean along its last axis, from left to right.
+mean is far below that of every training slice, or (of a hundred and more) if it lies
+further from mean and directions. One that fits better upside down, where hardly a
+training slice does, is upside down. One whose head fits better as a negative, where
+every training slice is far from that, has another contrast, as T2 has. Each training
+slice is compared with what was learned without it. This finds what is grossly wrong and
+nothing else: it is no judgment of quality. A volume is looked at from the side: the
+mean along its last axis, from left to right.
 
-Shapes: ``n`` scans, ``c`` channels, ``space`` the two sides of a slice or the three of
-a volume, ``g`` cells of the grid, ``d`` directions.
+Shapes: ``n`` scans, ``m`` of them left out, ``c`` channels, ``space`` the two sides of
+a slice or the three of a volume, ``g`` cells of the grid, ``d`` directions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,9 @@ _DIRECTIONS = 8  # at most, and one for every so many slices:
 _SLICES_EACH = 20
 _FARTHER = 1.5  # times the training slice that lies farthest when left out
 _BLOCKS = 5  # left out in turn; neighbors show the same person
+_RARE = 0.01  # of the training slices may fit better in a turn that is wrong
+_ENOUGH = 100  # training slices, for a distance to mean something
+_FARTHEST = 2.0  # of pictures of unit length
 _TURNS: Mapping[str, tuple[slice, slice]] = {
     "upside down": (slice(None, None, -1), slice(None)),
     "turned by half": (slice(None, None, -1), slice(None, None, -1)),
@@ -56,8 +60,8 @@ class Likeness:
         lowest: product with the picture below which a slice is something else.
         directions: pictures of unit length in which training slices differ most.
         farthest: distance from picture and directions above which it is, too.
-        telling: turns that no training slice fits better in, and whether none is like
-            a negative.
+        telling: turns that hardly a training slice fits better in, and whether none is
+            like a negative.
     """
 
     picture: tuple[float, ...]
@@ -71,21 +75,27 @@ class Likeness:
         """Learn what prepared slices of a training look like."""
         coarse = _coarse(images)
         mean, directions = _main_directions(coarse)
-        rows, left_out = np.arange(len(coarse)), []
-        for block in np.array_split(rows, min(_BLOCKS, len(rows))):
-            known = _main_directions(coarse[~np.isin(rows, block)])
-            left_out.append(_distance(coarse[block], *known))
-        farthest = _FARTHER * float(np.concatenate(left_out).max())
-        alike = coarse @ mean
+        left_out = list(_left_out(coarse))
+        alike = np.concatenate([seen @ m for seen, m, _ in left_out])
         spread = float(np.median(alike) - alike.min())
+        lowest = float(alike.min()) - max(_LEAST_MARGIN, 2 * spread)
+        farthest = _FARTHEST
+        if len(coarse) >= _ENOUGH:
+            longest = max(_distance(*one).max() for one in left_out)
+            farthest = min(farthest, _FARTHER * float(longest))
         telling = [
             name
             for name, turn in _TURNS.items()
-            if (coarse @ (mean - _turned(mean, turn)) > 0).all()
+            if np.mean(
+                np.concatenate(
+                    [seen @ (_turned(m, turn) - m) >= 0 for seen, m, _ in left_out]
+                )
+            )
+            <= _RARE
         ]
-        if (_within_the_head(coarse, mean) >= _LEAST_POSITIVE).all():
+        within = [_within_the_head(seen, m).min() for seen, m, _ in left_out]
+        if min(within) >= _LEAST_POSITIVE:
             telling.append(NEGATIVE)
-        lowest = float(alike.min()) - max(_LEAST_MARGIN, 2 * spread)
         return cls(
             _rounded(mean),
             round(lowest, 4),
@@ -181,6 +191,17 @@ def _distance(
     away = coarse - mean
     away -= (away @ directions.T) @ directions
     return np.linalg.norm(away, axis=1)
+
+
+def _left_out(
+    coarse: Float[np.ndarray, "n g"],
+) -> Iterator[
+    tuple[Float[np.ndarray, "m g"], Float[np.ndarray, " g"], Float[np.ndarray, "d g"]]
+]:
+    """Yield each block beside the mean and directions of the others."""
+    rows = np.arange(len(coarse))
+    for block in np.array_split(rows, min(_BLOCKS, len(rows))):
+        yield coarse[block], *_main_directions(coarse[~np.isin(rows, block)])
 
 
 def _rounded(picture: Float[np.ndarray, " g"]) -> tuple[float, ...]:
