@@ -48,8 +48,8 @@ class Grade:
 
 GRADES = (
     Grade(label="NonDemented", atrophy=0.0, spread=0.0),
-    Grade(label="VeryMildDemented", atrophy=0.5, spread=0.16),
-    Grade(label="MildDemented", atrophy=0.8, spread=0.16),
+    Grade(label="VeryMildDemented", atrophy=0.45, spread=0.16),
+    Grade(label="MildDemented", atrophy=0.9, spread=0.16),
     Grade(label="ModerateDemented", atrophy=1.15, spread=0.16),
 )
 """From none to severe; a cohort of n classes takes the first n."""

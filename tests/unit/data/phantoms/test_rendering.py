@@ -38,13 +38,13 @@ def in_hippocampi(place):
 
 @pytest.fixture(scope="module")
 def noiseless(draw, atlas):
-    """Eight people of each grade, their places in the template, noiseless scans."""
+    """Twelve people of each grade, their places in the template, noiseless scans."""
     few = slice_axes(slices=4, whole_head=False)
     people = [draw(number) for number in range(1, 49)]
     return [
         (who, template_places(who, few), render(quiet(who), atlas, few).intensity)
         for grade in range(4)
-        for who in [p for p in people if p.grade == grade][:8]
+        for who in [p for p in people if p.grade == grade][:12]
     ]
 
 
