@@ -191,7 +191,7 @@ def _share(rows: pd.DataFrame) -> str:
 
 
 def _commit() -> str:
-    words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    words = ["git", "rev-parse", "--short=12", "HEAD"]
     return subprocess.run(
         words, check=True, capture_output=True, text=True
     ).stdout.strip()
