@@ -145,7 +145,13 @@ class _TimeIsUp(Exception):  # noqa: N818  # a signal, caught below
 
 @dataclass(frozen=True)
 class _Search:
-    """What every trial needs."""
+    """What every trial needs.
+
+    Attributes:
+        watch: who is told of the search; its log keeps that.
+        terminal: who is told of the training in a trial, whose own log keeps it; what
+            was left out names files, and stands in no log.
+    """
 
     folder: RunFolder
     config: RunConfig
@@ -155,6 +161,7 @@ class _Search:
     ends: float
     cache: Path | None
     watch: Watch
+    terminal: Watch
 
     def train(self, trial: optuna.Trial) -> None:
         """Train with the settings of a trial, or go on with it, and tell its score."""
@@ -185,7 +192,7 @@ class _Search:
                 path,
                 cohort=self.cohort,
                 cache=self.cache,
-                watch=self.watch,
+                watch=self.terminal,
                 after_epoch=after_epoch,
             )
         else:
@@ -195,7 +202,7 @@ class _Search:
                 out=path,
                 split=self.split,
                 cache=self.cache,
-                watch=self.watch,
+                watch=self.terminal,
                 after_epoch=after_epoch,
             )
 
@@ -226,11 +233,12 @@ def _search(
     cache: Path | None,
     watch: Watch,
 ) -> Found:
-    config, watch = folder.config, Logged(watch, folder.path / "log.txt")
+    config, terminal = folder.config, watch
+    watch = Logged(terminal, folder.path / "log.txt")
     left, split = without_test(cohort, folder.split(cohort), config.fold)
     ends = time.monotonic() + 60 * (limits.minutes or float("inf"))
     study = _study(folder.path / STUDY, config)
-    search = _Search(folder, config, left, split, study, ends, cache, watch)
+    search = _Search(folder, config, left, split, study, ends, cache, watch, terminal)
     while True:
         trial = _stopped(study)
         if trial is None and len(study.trials) >= limits.trials:
