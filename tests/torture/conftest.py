@@ -23,6 +23,8 @@ def trained(tmp_path_factory):
     told = ["train", data, *TINY, "--epochs=2", "--out", root / "run"]
     told += ["--cache", root / "cache", "--tokens=all"]
     assert run([str(one) for one in told]) == 0
+    # Most of what is thrown at the model shows no head, which is not the question.
+    (root / "run" / "model" / "likeness.json").unlink()
     return root
 
 
