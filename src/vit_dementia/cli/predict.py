@@ -82,7 +82,7 @@ def predict(
     kept = None if out is None else _kept_in(out, predictor, engine)
     answer = predictor(files, who=who, watch=watch, kept=kept)
     for path, cause in answer.refused.items():
-        say(f"refused: {path}: {cause}")
+        say(f"refused: {path}: " + cause.removeprefix(f"{path}: "))
     document = answer.to_dict()
     if explain:
         assert out is not None

@@ -4,8 +4,8 @@ A slice is brought down to 16 x 16 gray values, less their mean and to unit leng
 training keeps the mean of these pictures, too coarse to show anybody, and the few
 directions in which they differ most. A slice is something else if its product with the
 mean is far below that of every training slice, or (of a hundred and more) if it lies
-further from mean and directions. One that fits better upside down, where hardly a
-training slice does, is upside down. One whose head fits better as a negative, where
+further from mean and directions. One that fits clearly better upside down, where hardly
+a training slice does, is upside down. One whose head fits better as a negative, where
 every training slice is far from that, has another contrast, as T2 has. Each training
 slice is compared with what was learned without it. This finds what is grossly wrong and
 nothing else: it is no judgment of quality. A volume is looked at from the side: the
@@ -42,6 +42,7 @@ _TURNS: Mapping[str, tuple[slice, slice]] = {
     "turned by half": (slice(None, None, -1), slice(None, None, -1)),
 }
 NEGATIVE = "as a negative, as if of another contrast (T2?)"
+_CLEARLY = 0.015  # by how much a scan fits better in a turn
 _LEAST_POSITIVE = 0.1  # correlation within the head, of every training slice
 
 UNLIKE = (
@@ -114,7 +115,7 @@ class Likeness:
             if name == NEGATIVE:
                 turned = _within_the_head(coarse, mean) < 0
             else:
-                turned = coarse @ (mean - _turned(mean, _TURNS[name])) < 0
+                turned = coarse @ (mean - _turned(mean, _TURNS[name])) < -_CLEARLY
             found.append((TURNED.format(name), turned))
         found.append((UNLIKE, _distance(coarse, mean, directions) > self.farthest))
         said = [""] * len(coarse)
