@@ -148,7 +148,10 @@ class Likeness:
             CheckpointError: if it is damaged or belongs to other weights.
         """
         if not isinstance(told, dict) or told.get("format") != FORMAT:
-            raise CheckpointError(f"{where}: format {FORMAT} is needed")
+            raise CheckpointError(
+                f"{where}: format {FORMAT} is needed; train again, or remove it to "
+                "predict without it"
+            )
         if told.get("model") != model:
             raise CheckpointError(
                 f"{where}: belongs to other weights than those beside it; remove it to "
@@ -179,8 +182,9 @@ def _main_directions(
     mean = coarse.mean(axis=0)
     mean /= max(float(np.linalg.norm(mean)), 1e-9)
     count = min(_DIRECTIONS, len(coarse) // _SLICES_EACH)
-    vectors = np.linalg.svd(coarse - mean, full_matrices=False)[2]
-    return mean, vectors[:count]
+    away = coarse - mean
+    vectors = np.linalg.eigh(away.T @ away)[1].T  # the last varies most
+    return mean, vectors[::-1][:count]
 
 
 def _distance(
