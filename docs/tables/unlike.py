@@ -40,6 +40,7 @@ TABLE = Path(__file__).with_suffix(".tsv")
 PAGE = Path(__file__).parents[1] / "how-to" / "predict.md"
 START, END = "<!-- unlike -->", "<!-- /unlike -->"
 SEED = 0
+HELD_OUT = "held out"
 OTHERS = 40  # pictures of each other kind
 PARTICIPANTS, SLICES = 200, 6
 PATCH = 16  # both sides of the prepared picture are multiples of it
@@ -107,25 +108,28 @@ def rows_of(
     held_out = [one for one, who in read if who not in training]
     whose = np.array([who for _, who in read if who not in training])
     some = held_out[:: max(1, len(held_out) // OTHERS)][:OTHERS]
-    told = [("held out", held_out, len(set(whose)))]
+    told = [(HELD_OUT, held_out)]
+    told += [(kind, [change(one) for one in some]) for kind, change in CHANGED.items()]
     told += [
-        (kind, [change(one) for one in some], 0) for kind, change in CHANGED.items()
+        ("photograph, a part of it", [_part_of_a_photo(rng) for _ in range(OTHERS)]),
+        ("chest, drawn as X-rays show it", [_chest(rng) for _ in range(OTHERS)]),
+        ("noise", [rng.uniform(0, 255, (height, width)) for _ in range(OTHERS)]),
     ]
-    told += [
-        ("photograph, a part of it", [_part_of_a_photo(rng) for _ in range(OTHERS)], 0),
-        ("chest, drawn as X-rays show it", [_chest(rng) for _ in range(OTHERS)], 0),
-        ("noise", [rng.uniform(0, 255, (height, width)) for _ in range(OTHERS)], 0),
-    ]
-    return [
-        {
-            "scans": kind,
-            "number": len(pictures),
-            "participants": count,
-            "refused": sum(map(bool, likeness.reasons(prepared(pictures)))),
-            "trained_on": len(training),
-        }
-        for kind, pictures, count in told
-    ]
+    rows: list[dict[str, str | int]] = []
+    for kind, pictures in told:
+        refused = np.array(likeness.reasons(prepared(pictures))) != ""
+        people_in = whose if kind == HELD_OUT else np.array([])
+        rows.append(
+            {
+                "scans": kind,
+                "number": len(pictures),
+                "refused": int(refused.sum()),
+                "participants": len(set(people_in)),
+                "participants_refused": len(set(people_in[refused[: len(people_in)]])),
+                "trained_on": len(training),
+            }
+        )
+    return rows
 
 
 def _as_t2(gray: Gray) -> Gray:
@@ -143,7 +147,6 @@ CHANGED: dict[str, Callable[[Gray], Gray]] = {
     "fluid bright, as in T2": _as_t2,
     "negative": lambda gray: gray.max() - gray,
 }
-ALIKE = ("held out", "half as bright", "blurred (2 pixels)", "turned by 10°")
 
 
 def _part_of_a_photo(rng: np.random.Generator) -> Gray:
@@ -186,8 +189,10 @@ def _share(rows: pd.DataFrame) -> str:
     told = f"{row.refused} of {row.number}"
     if not row.participants:
         return told
-    high = binomtest(row.refused, row.number).proportion_ci(method="wilson").high
-    return f"{told} of {row.participants} people (95 %: at most {100 * high:.1f} %)"
+    few, all_of_them = row.participants_refused, row.participants
+    high = binomtest(few, all_of_them).proportion_ci(method="wilson").high
+    people = f"{few} of {all_of_them} people (95 %: at most {100 * high:.1f} %)"
+    return f"{told}, of {people}"
 
 
 def _commit() -> str:

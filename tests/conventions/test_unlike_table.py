@@ -25,7 +25,7 @@ def test_the_page_says_what_the_table_says(table) -> None:
 def test_other_pictures_are_refused_and_few_held_out_scans(table) -> None:
     held_out = table[table.scans == "held out"]
     assert (held_out.number > 500).all()
-    assert (held_out.refused <= 0.03 * held_out.number).all()
+    assert (held_out.participants_refused <= 0.03 * held_out.participants).all()
     real = table[table.source == "slices"].set_index("scans")
     others = [
         "photograph, a part of it", "chest, drawn as X-rays show it", "noise",
