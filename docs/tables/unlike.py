@@ -192,7 +192,7 @@ def _share(rows: pd.DataFrame) -> str:
     few, all_of_them = row.participants_refused, row.participants
     high = binomtest(few, all_of_them).proportion_ci(method="wilson").high
     people = f"{few} of {all_of_them} people (95 %: at most {100 * high:.1f} %)"
-    return f"{told}, of {people}"
+    return f"{told}; {people}"
 
 
 def _commit() -> str:
