@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device
 
 if TYPE_CHECKING:
+    from vit_dementia.data.participants import Identity
     from vit_dementia.inference.kept import Kept
     from vit_dementia.inference.predictor import Predictor
 
@@ -53,23 +55,16 @@ def predict(
     Returns:
         0 if every scan was answered, 3 if some were not, 2 if none could be read.
     """
-    from vit_dementia.data.scans import (
-        is_table,
-        scans_in,
-        who_is_in_headers,
-        who_is_on,
-    )
+    from vit_dementia.data.scans import scans_in, who_is_in_headers, who_is_on
     from vit_dementia.export.engines import predictor_in
     from vit_dementia.inference.predictor import Predictor
 
     if explain and out is None:
         raise ConfigError("--explain: draws maps into a folder; needs --out DIR")
     files = scans_in(scans)
-    who = who_is_in_headers(files, salt_file)
-    for table in filter(is_table, scans):
-        who |= who_is_on(files, table, {}, needed=("path",))
-    named = pairs_in("--columns", columns) or {}
-    who |= who_is_on(files, participants, named) if participants is not None else {}
+    who = who_is_in_headers(files, salt_file) | _who_is_listed(scans, files)
+    if participants is not None:
+        who |= who_is_on(files, participants, pairs_in("--columns", columns) or {})
     if engine == "torch":
         predictor = Predictor.load(run, device=device)
     else:
@@ -104,9 +99,17 @@ def predict(
         say(f"written: {out}")
     if not answer.refused:
         return 0
-    return (
-        3 if answer.unread < len(answer.refused) + len(answer.predictions.table) else 2
-    )
+    return 3 if answer.unread < len(files) else 2
+
+
+def _who_is_listed(scans: Iterable[Path], files: list[Path]) -> dict[str, Identity]:
+    """Return who is on the scans of the tables that stand among those named."""
+    from vit_dementia.data.scans import is_table, who_is_on
+
+    found: dict[str, Identity] = {}
+    for table in filter(is_table, scans):
+        found |= who_is_on(files, table, {}, needed=("path",))
+    return found
 
 
 def _kept_in(out: Path, predictor: Predictor, engine: str) -> Kept:
