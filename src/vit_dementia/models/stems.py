@@ -1,4 +1,4 @@
-"""Other ways to make tokens of an image than one matrix for each patch.
+"""Patches, and other ways to make tokens than one matrix for each of them.
 
 Shapes: b images, c channels, n tokens, d width of a token.
 """
@@ -73,12 +73,25 @@ class ShiftedPatchEmbed(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n d"]:
         """Return one token a patch, row by row."""
-        height, width = self.patch_size
-        down, right = height // 2, width // 2
+        down, right = (side // 2 for side in self.patch_size)
         shifted = [  # a negative pad cuts off what the opposite one adds
             pad(images, (x, -x, y, -y)) for y in (-down, down) for x in (-right, right)
         ]
         stack = torch.cat([images, *shifted], dim=1)
-        patches = stack.unfold(2, height, height).unfold(3, width, width)
-        flat = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
-        return self.proj(self.norm(flat))
+        return self.proj(self.norm(flat_patches(stack, self.patch_size)))
+
+
+def flat_patches(
+    images: Float[Tensor, "b c *space"], patch_size: tuple[int, ...]
+) -> Float[Tensor, "b n p"]:
+    """Return the numbers of every patch, patch by patch: the x_p of Sec. 3.1.
+
+    Row by row; within a patch, as in the kernels of a convolution, channel by channel.
+    The image's sides are multiples of the patch's.
+    """
+    b, c, *space = images.shape
+    sides = zip(space, patch_size, strict=True)
+    grid = images.reshape(b, c, *(n for s, p in sides for n in (s // p, p)))
+    where, inside = range(2, grid.ndim, 2), range(3, grid.ndim, 2)
+    cut = grid.permute(0, *where, 1, *inside)
+    return cut.flatten(len(where) + 1).flatten(1, len(where))

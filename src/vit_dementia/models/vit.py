@@ -20,6 +20,7 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
 from vit_dementia.models.activation import ACTIVATIONS
@@ -30,7 +31,7 @@ from vit_dementia.models.pooling import AttentionPool, PreLogits
 from vit_dementia.models.positions import sincos_positions
 from vit_dementia.models.residual import DropPath, LayerScale
 from vit_dementia.models.resnet import HybridEmbed
-from vit_dementia.models.stems import ConvStem, ShiftedPatchEmbed
+from vit_dementia.models.stems import ConvStem, ShiftedPatchEmbed, flat_patches
 
 
 class VisionTransformer(nn.Module):
@@ -223,23 +224,25 @@ class VisionTransformer(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Cut the image into patches and project each to a token: the E of Eq. 1.
+    """Cut the image into patches and project each to a token: the x_p E of Eq. 1.
 
-    A convolution whose stride is its kernel multiplies every flattened patch by one
-    matrix, which is what the equation says.
+    E is kept as the kernels of a convolution, the layout of timm and others, whose
+    stride is its kernel. Multiplying by it is the same, and faster in training.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = architecture
         convolution: type[Any] = nn.Conv3d if len(a.image_size) == 3 else nn.Conv2d
+        self.patch_size = a.patch_size
         self.proj = convolution(
             a.channels, a.embed_dim, kernel_size=a.patch_size, stride=a.patch_size
         )
 
     def forward(self, images: Float[Tensor, "b c *space"]) -> Float[Tensor, "b n d"]:
         """Return one token a patch, row by row."""
-        return self.proj(images).flatten(2).transpose(1, 2)
+        x_p = flat_patches(images, self.patch_size)
+        return linear(x_p, self.proj.weight.flatten(1), self.proj.bias)
 
 
 STEMS: dict[str, type[nn.Module]] = {

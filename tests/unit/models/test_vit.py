@@ -91,13 +91,30 @@ def test_slices_and_volumes_go_through_the_same_code(image_size, patch_size, poo
     torch.testing.assert_close(model.forward_head(tokens), model(images))
 
 
-def test_patches_are_read_row_by_row_and_multiplied_by_one_matrix(randomized) -> None:
-    model = randomized(VisionTransformer(TINY)).double()
-    image = torch.randn(1, 1, 32, 48, dtype=torch.float64)
-    patch = image[0, :, 16:32, 0:16].flatten()  # second row, first column
-    kernel = model.patch_embed.proj
-    expected = kernel.weight.flatten(1) @ patch + kernel.bias
-    torch.testing.assert_close(model.patch_embed(image)[0, 3], expected)
+@pytest.mark.parametrize(
+    ("image_size", "patch_size", "channels"),
+    [
+        ((32, 48), (16, 16), 1),
+        ((32, 48), (8, 16), 3),
+        ((16, 24, 8), (8, 8, 4), 2),
+    ],
+)
+def test_the_matrix_is_pytorchs_convolution(
+    randomized, image_size, patch_size, channels
+) -> None:
+    a = replace(TINY, image_size=image_size, patch_size=patch_size, channels=channels)
+    embed = randomized(VisionTransformer(a)).double().patch_embed
+    images = torch.randn(2, channels, *image_size, dtype=torch.float64)
+    images.requires_grad_()
+    expected = embed.proj(images).flatten(2).transpose(1, 2)
+    found = embed(images)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn_like(found)
+    inputs = [images, embed.proj.weight, embed.proj.bias]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, inputs, upstream),
+        torch.autograd.grad(expected, inputs, upstream),
+    )
 
 
 def test_patches_of_a_volume_are_read_plane_by_plane_then_row_by_row(randomized):
