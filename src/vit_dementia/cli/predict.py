@@ -14,6 +14,7 @@ from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device
 
 if TYPE_CHECKING:
+    from vit_dementia.data.named import Places
     from vit_dementia.data.participants import Identity
     from vit_dementia.inference.kept import Kept
     from vit_dementia.inference.predictor import Predictor
@@ -39,8 +40,8 @@ def predict(
 
     Args:
         run: run folder, or its model folder.
-        scans: images, volumes, folders of them (a folder of DICOM is one scan), or a
-            table that names them in its column path.
+        scans: images, volumes, folders of them (a folder of DICOM is one scan), a zip
+            of these, or a table that names them in its column path.
         participants: table that says who is on which scan [default: file names tell].
         columns: other names of its columns: participant_id=subject.
         salt_file: salt of the pseudonyms of people in DICOM [default: the user's own].
@@ -55,33 +56,38 @@ def predict(
     Returns:
         0 if every scan was answered, 3 if some were not, 2 if none could be read.
     """
-    from vit_dementia.data.scans import scans_in, who_is_in_headers, who_is_on
+    from vit_dementia.data.named import named_scans
     from vit_dementia.export.engines import predictor_in
     from vit_dementia.inference.predictor import Predictor
 
     if explain and out is None:
         raise ConfigError("--explain: draws maps into a folder; needs --out DIR")
-    files = scans_in(scans)
-    who = who_is_in_headers(files, salt_file) | _who_is_listed(scans, files)
-    if participants is not None:
-        who |= who_is_on(files, participants, pairs_in("--columns", columns) or {})
-    if engine == "torch":
-        predictor = Predictor.load(run, device=device)
-    else:
-        predictor = predictor_in(engine, run, device=device)
-    watch = watch_for_people()
-    if explain:
-        from vit_dementia.workflows.explain_predicted import one_model, with_maps
+    with named_scans(scans) as (files, places):
+        who = _who_is_named(scans, files, places, salt_file)
+        if participants is not None:
+            from vit_dementia.data.scans import who_is_on
 
-        one = one_model(predictor.model)
-    kept = None if out is None else _kept_in(out, predictor, engine)
-    answer = predictor(files, who=who, watch=watch, kept=kept)
-    for path, cause in answer.refused.items():
-        say(f"refused: {path}: " + cause.removeprefix(f"{path}: "))
-    document = answer.to_dict()
-    if explain:
-        assert out is not None
-        document = with_maps(document, one, out, device=device, watch=watch)
+            table = pairs_in("--columns", columns) or {}
+            who |= who_is_on(files, participants, table)
+        if engine == "torch":
+            predictor = Predictor.load(run, device=device)
+        else:
+            predictor = predictor_in(engine, run, device=device)
+        watch = watch_for_people()
+        if explain:
+            from vit_dementia.workflows.explain_predicted import one_model, with_maps
+
+            one = one_model(predictor.model)
+        kept = None if out is None else _kept_in(out, predictor, engine, places)
+        answer = predictor(files, who=who, watch=watch, kept=kept, places=places)
+        for path, cause in answer.refused.items():
+            say(f"refused: {path}: " + cause.removeprefix(f"{path}: "))
+        document = answer.to_dict()
+        if explain:
+            assert out is not None
+            document = with_maps(
+                document, one, out, device=device, watch=watch, places=places
+            )
     if json:
         print(json_module.dumps(document, indent=2, allow_nan=False))
     else:
@@ -102,6 +108,18 @@ def predict(
     return 3 if answer.unread < len(files) else 2
 
 
+def _who_is_named(
+    scans: Iterable[Path], files: list[Path], places: Places, salt_file: Path | None
+) -> dict[str, Identity]:
+    """Return who is on scans by their headers, or by the tables among those named."""
+    from vit_dementia.data.scans import who_is_in_headers
+
+    name_of = {str(places.file_of(name)): str(name) for name in files}
+    found = who_is_in_headers(map(Path, name_of), salt_file)
+    listed = _who_is_listed(scans, files)
+    return {name_of[file]: one for file, one in found.items()} | listed
+
+
 def _who_is_listed(scans: Iterable[Path], files: list[Path]) -> dict[str, Identity]:
     """Return who is on the scans of the tables that stand among those named."""
     from vit_dementia.data.scans import is_table, who_is_on
@@ -112,13 +130,13 @@ def _who_is_listed(scans: Iterable[Path], files: list[Path]) -> dict[str, Identi
     return found
 
 
-def _kept_in(out: Path, predictor: Predictor, engine: str) -> Kept:
+def _kept_in(out: Path, predictor: Predictor, engine: str, places: Places) -> Kept:
     """Return what this model, computed in this way, has said of scans before."""
     from vit_dementia.inference.compute import described
     from vit_dementia.inference.kept import Kept
 
     way = described(predictor.fabric)
-    return Kept(out, f"{predictor.model.sha256}, {engine}, {way}")
+    return Kept(out, f"{predictor.model.sha256}, {engine}, {way}", places)
 
 
 def _tell(document: dict[str, Any]) -> None:

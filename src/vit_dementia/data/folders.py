@@ -17,7 +17,8 @@ from vit_dementia.limits import LIMITS, Limits
 
 # What systems and programs leave behind; names that begin with a dot go too.
 _CLUTTER = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "@eadir"})
-_WRAPPERS = 3  # single folders around the classes that unpacking may leave
+WRAPPERS = 3
+"""single folders around the classes that unpacking may leave"""
 
 _NEEDED = "ROOT/<class>/… or ROOT/{train,test}/<class>/… is needed"
 
@@ -32,6 +33,15 @@ class Listed:
     faults: list[str] = field(default_factory=list)  # classes that hold no picture
     problems: list[str] = field(default_factory=list)  # pictures that were left out
     notes: list[str] = field(default_factory=list)
+
+
+def is_clutter(name: str) -> bool:
+    """Say whether a system or a program left a file or folder of this name behind.
+
+    >>> is_clutter("__MACOSX"), is_clutter("._scan.png"), is_clutter("scan.png")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.casefold() in _CLUTTER or name.endswith("~")
 
 
 def list_folders(root: Path, *, limits: Limits = LIMITS) -> Listed:
@@ -84,7 +94,7 @@ def is_flat(root: Path, *, limits: Limits = LIMITS) -> bool:
 def _unwrapped(walk: _Walk, root: Path, notes: list[str]) -> Path:
     """Step into single folders that an archive has left around the classes."""
     start = root
-    for _ in range(_WRAPPERS):
+    for _ in range(WRAPPERS):
         folders, pictures = walk.entries(start)
         if len(folders) != 1 or pictures or _role(folders[0]):
             break
@@ -228,7 +238,7 @@ class _Walk:
                 "name the folder that holds the classes"
             )
         name = entry.name
-        if name.startswith(".") or name.casefold() in _CLUTTER or name.endswith("~"):
+        if is_clutter(name):
             self._ignored["clutter"] += 1
         elif entry.is_dir():
             folders.append(Path(entry.path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from vit_dementia.data.bids import is_bids, is_caps, list_bids, list_caps
 from vit_dementia.data.classes import UNKNOWN
 from vit_dementia.data.dicom import dicom_scans, holds_dicom, identity_in, is_dicom
+from vit_dementia.data.folders import WRAPPERS, is_clutter
 from vit_dementia.data.images import PICTURE_SUFFIXES
 from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.participants import Identity
@@ -15,6 +16,8 @@ from vit_dementia.data.pseudonyms import read_salt
 from vit_dementia.data.records import read_records
 from vit_dementia.data.tables import read_table
 from vit_dementia.errors import DataError
+
+NOTHING = "predict: found no scans; needs files or folders"
 
 
 def scans_in(paths: Iterable[Path]) -> list[Path]:
@@ -45,10 +48,36 @@ def scans_in(paths: Iterable[Path]) -> list[Path]:
         else:
             faults.append(f"{path}: is not there; needs a scan or a folder of scans")
     if not faults and not found:
-        faults.append("predict: found no scans; needs files or folders")
+        faults.append(NOTHING)
     if faults:
         raise DataError(*faults)
     return found
+
+
+def scans_unpacked(folder: Path) -> list[Path]:
+    """Return the scans in a folder that an archive was unpacked into, sorted.
+
+    Single folders around them are entered; what systems leave behind is passed over.
+
+    Raises:
+        DataError: with what makes it unclear which scans are meant.
+    """
+    start = folder
+    for _ in range(WRAPPERS):
+        inside = [one for one in start.iterdir() if not is_clutter(one.name)]
+        is_wrapper = len(inside) == 1 and inside[0].is_dir()
+        if not is_wrapper or start.name.startswith("sub-"):
+            break
+        start = inside[0]
+    faults: list[str] = []
+    found = _inside(start, faults)
+    if faults:
+        raise DataError.of(faults)
+    return [
+        scan
+        for scan in found
+        if not any(map(is_clutter, scan.relative_to(folder).parts))
+    ]
 
 
 def is_table(path: Path) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.errors import DataError
 from vit_dementia.files import write_text
 
@@ -50,9 +51,17 @@ class Kept:
     Args:
         folder: may be new.
         model: names what answers, the runtime included; lines of another are removed.
+        places: where scans lie that are named by their place in an archive, which
+            changes as the archive does.
     """
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: str,
+        places: Places = AS_NAMED,
+    ) -> None:
+        self._places = places
         self._path = folder / NAME
         self._head = json.dumps({"format": FORMAT, "model": model})
         self._said: dict[str, tuple[list[int], Said]] = {}
@@ -64,7 +73,7 @@ class Kept:
     def get(self, name: str) -> Said | None:
         """Return what was said of a scan; None if it is new or has changed since."""
         stamp, said = self._said.get(_key(name), (None, None))
-        if said is None or stamp != _stamp(name):
+        if said is None or stamp != self._stamp(name):
             return None
         return replace(said, refused=f"{name}: {said.refused}" if said.refused else "")
 
@@ -73,7 +82,7 @@ class Kept:
         lines = []
         for name, one in said.items():
             cause = _nameless(one.refused, name)
-            if cause is not None and (stamp := _stamp(name)) is not None:
+            if cause is not None and (stamp := self._stamp(name)) is not None:
                 told = asdict(replace(one, refused=cause))
                 line = {"scan": _key(name), "stamp": stamp, **told}
                 lines.append(json.dumps(line) + "\n")
@@ -102,6 +111,17 @@ class Kept:
         if cut:
             write_text(self._path, "\n".join([head, *whole, ""]))
 
+    def _stamp(self, name: str) -> list[int] | None:
+        """Return what changes with a scan: files, bytes, last change; None: gone."""
+        path = self._places.archive_of(name) or Path(name)
+        try:
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            facts = [file.stat() for file in files]
+        except OSError:
+            return None
+        latest = max((one.st_mtime_ns for one in facts), default=0)
+        return [len(facts), sum(one.st_size for one in facts), latest]
+
 
 def _said_in(told: dict[str, Any]) -> Said:
     quality = told["quality"]
@@ -129,15 +149,3 @@ def _nameless(cause: str, name: str) -> str | None:
     path = Path(name)
     is_told = bare != cause and path.stem not in bare and os.sep not in bare
     return bare if is_told or not cause else None
-
-
-def _stamp(name: str) -> list[int] | None:
-    """Return what changes with a scan: files, bytes, last change; None: it is gone."""
-    path = Path(name)
-    try:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        facts = [file.stat() for file in files]
-    except OSError:
-        return None
-    latest = max((one.st_mtime_ns for one in facts), default=0)
-    return [len(facts), sum(one.st_size for one in facts), latest]

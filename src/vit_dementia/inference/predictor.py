@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import nn
 
+from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.errors import RefusedError, ScanError
 from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
@@ -88,6 +89,7 @@ class Predictor:
         who: Mapping[str, Identity] | None = None,
         watch: Watch | None = None,
         kept: Kept | None = None,
+        places: Places = AS_NAMED,
     ) -> Answer:
         """Answer for every scan; one that cannot be read is refused, not guessed.
 
@@ -96,6 +98,7 @@ class Predictor:
             who: the participant of each path, where names of files do not tell.
             watch: who is told of the progress.
             kept: what was read before, and is not read again; new scans are added.
+            places: where scans lie that are named by their place in an archive.
         """
         names = [str(path) for path in paths]
         said: dict[str, Said] = {}
@@ -107,7 +110,7 @@ class Predictor:
             left = [name for name in dict.fromkeys(names) if name not in said]
             for start in range(0, len(left), BATCH_SIZE):
                 chosen = left[start : start + BATCH_SIZE]
-                new = self._said_of(chosen)
+                new = self._said_of(chosen, places)
                 if kept is not None:
                     kept.add(new)
                 said |= new
@@ -152,17 +155,18 @@ class Predictor:
             },
         )
 
-    def _said_of(self, names: Sequence[str]) -> dict[str, Said]:
+    def _said_of(self, names: Sequence[str], places: Places) -> dict[str, Said]:
         """Read some scans together; one that cannot be read is refused."""
         images, readable = [], []
         said: dict[str, Said] = {}
         quality: dict[str, list[str]] = {}
         for name in names:
             try:
-                prepared, warnings = self._prepared(Path(name))
+                prepared, warnings = self._prepared(places.file_of(name))
             except ScanError as error:
                 unread = not isinstance(error, RefusedError)
-                said[name] = Said(refused=str(error), unread=unread)
+                cause = places.told(str(error))
+                said[name] = Said(refused=cause, unread=unread)
                 continue
             images.append(prepared)
             readable.append(name)

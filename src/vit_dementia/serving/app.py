@@ -21,8 +21,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from vit_dementia import DISCLAIMER, __version__
+from vit_dementia.data.private import private_folder
 from vit_dementia.serving.desk import BusyError, Desk
-from vit_dementia.serving.folder import private_folder
 from vit_dementia.serving.gate import Gate, Rules
 from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.measured import CONTENT_TYPE, Counted, Measured

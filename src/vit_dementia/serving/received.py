@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 
 from vit_dementia.data.archives import unpack
-from vit_dementia.data.scans import scans_in
+from vit_dementia.data.scans import scans_in, scans_unpacked
 from vit_dementia.errors import DataError
 from vit_dementia.limits import Limits
 
@@ -77,8 +77,11 @@ def scans_of(folder: Path, *, limits: Limits) -> tuple[list[Path], dict[int, str
                 problems[number] = _NO_ARCHIVE
             else:
                 try:
-                    scans += scans_in([inside])
+                    found = scans_unpacked(inside)
                 except DataError:
+                    found = []
+                scans += found
+                if not found:
                     problems[number] = _NO_SCAN
             file.unlink()
         elif ending == ".dcm":

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from vit_dementia.data.images import read_slice
+from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import ConfigError, ScanError
@@ -141,6 +142,7 @@ def explain_scans(
     who: Mapping[str, Identity] | None = None,
     label_of: Mapping[str, str] | None = None,
     watch: Watch | None = None,
+    places: Places = AS_NAMED,
 ) -> Iterator[Explanation | ScanError]:
     """Yield the map of each scan, or why it was refused, in the order of the paths.
 
@@ -154,6 +156,7 @@ def explain_scans(
         who: the participant of each path, where names of files do not tell.
         label_of: the class that is explained of some paths, instead of ``asked``'s.
         watch: who is told of the progress.
+        places: where scans lie that are named by their place in an archive.
 
     Raises:
         ConfigError: if the model has no such class.
@@ -171,10 +174,11 @@ def explain_scans(
                 identity = (who or {}).get(name) or identify(near(name))
                 own = replace(asked, label=(label_of or {}).get(name, asked.label))
                 with torch.autocast(target.type, enabled=False):
-                    found = _explain(model, Path(name), identity, own, target)
-                yield found
+                    file = places.file_of(name)
+                    found = _explain(model, file, identity, own, target)
+                yield replace(found, path=name)
             except ScanError as error:
-                yield error
+                yield type(error)(places.told(str(error)))
             bar.advance(1)
 
 

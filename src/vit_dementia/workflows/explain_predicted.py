@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_dementia.data.classes import UNKNOWN
+from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.data.participants import Identity
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device
@@ -41,6 +42,7 @@ def with_maps(
     *,
     device: Device = "auto",
     watch: Watch | None = None,
+    places: Places = AS_NAMED,
 ) -> dict[str, Any]:
     """Write OUT/maps and return the document of ``predict`` that names what is there.
 
@@ -54,6 +56,7 @@ def with_maps(
         out: folder of the answers.
         device: where to compute.
         watch: who is told of the progress.
+        places: where scans lie that are named by their place in an archive.
     """
     of_person = {p["participant_id"]: p["predicted"] for p in document["participants"]}
     answered = [one for one in document["results"] if one["probabilities"]]
@@ -72,6 +75,7 @@ def with_maps(
             for one in answered
         },
         watch=watch,
+        places=places,
     )
     told = write_explanations(out / FOLDER, model, asked, answers)
     scans = {one["path"]: _named(one, _OF_SCAN, told) for one in told["results"]}

@@ -1,4 +1,4 @@
-"""The private folder of a server, and what a killed server left behind.
+"""A private folder for scans of others, and what a killed process left behind.
 
 A folder belongs to whoever holds the lock beside it; the system lets go of the lock
 when the process ends, however it ends. The lock is held before the folder is made.
@@ -17,28 +17,30 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-_PREFIX: Final = "vit-dementia-serve-"
+_PREFIX: Final = "vit-dementia-private-"
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """Yield a new folder that nobody else may enter; it goes, whatever happens.
 
-    What servers of this user left that were killed is removed first.
+    What processes of this user left that were killed is removed first.
     """
     remove_abandoned()
     folder = Path(tempfile.gettempdir()) / f"{_PREFIX}{secrets.token_hex(8)}"
-    with _lock_of(folder):
-        folder.mkdir(mode=0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    _lock_file(folder).unlink(missing_ok=True)
+    try:
+        with _lock_of(folder):
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        _lock_file(folder).unlink(missing_ok=True)
 
 
 def remove_abandoned() -> None:
-    """Remove the private folders of this user's servers that run no more."""
+    """Remove the private folders of this user's processes that run no more."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         if not _is_ours(folder):
             continue

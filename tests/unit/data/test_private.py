@@ -1,4 +1,4 @@
-"""The private folder of a server goes with it, and with the next if it was killed."""
+"""A private folder goes with its process, and with the next if that was killed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from vit_dementia.serving.folder import private_folder
+from vit_dementia.data.private import private_folder
 
 HOLD = """
 import sys
-from vit_dementia.serving.folder import private_folder
+from vit_dementia.data.private import private_folder
 with private_folder() as folder:
     (folder / "scan").write_bytes(b"of somebody")
     print(folder, flush=True)
@@ -33,9 +33,11 @@ def test_it_is_for_its_owner_alone_and_goes(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_server_left_goes_at_the_next_start_and_no_more(tmp_path) -> None:
+def test_what_a_killed_process_left_goes_at_the_next_start_and_no_more(
+    tmp_path,
+) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "vit-dementia-serve-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "vit-dementia-private-link").symlink_to(tmp_path / "elsewhere")
     killed, alive = (
         subprocess.Popen(
             [sys.executable, "-c", HOLD],
@@ -57,5 +59,5 @@ def test_what_a_killed_server_left_goes_at_the_next_start_and_no_more(tmp_path) 
         alive.communicate("")
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         "elsewhere",
-        "vit-dementia-serve-link",
+        "vit-dementia-private-link",
     ]
