@@ -43,6 +43,30 @@ def test_a_bright_border_is_no_head_and_survives_erasing():
     assert (erased[0, 0, 5:10, 5:10] == 0).all()  # background stays
 
 
+@pytest.mark.parametrize("inset", [0, 6])
+@pytest.mark.parametrize("size", [(96, 80), (48, 48, 48)])
+def test_a_frame_that_the_head_touches_is_no_head(size, inset):
+    """A frame of any width, also one that black was added around."""
+    places = np.indices(size)
+    last = np.reshape(size, (-1, *[1] * len(size))) - 1
+    away = np.linalg.norm(places - last / 2, axis=0)
+    from_edge = np.minimum(places, last - places).min(axis=0)
+    noise = np.random.default_rng(0).normal(0, 6, size)
+    width = 10 if len(size) == 2 else 5
+    frame = (from_edge >= inset) & (from_edge < inset + width)
+    head = (away < min(size) / 2 - inset - width + 3) & ~frame  # cut by it
+    image = np.where(frame, 230 + noise, np.where(head, 120 + 5 * noise, noise))
+    found = head_of(np.clip(image, 0, 255))
+    assert not (found & frame).any()
+    assert 2 * (found & head).sum() / (found.sum() + head.sum()) > 0.93
+
+
+def test_a_box_that_is_all_there_is_is_the_head():
+    image = np.zeros((96, 80))
+    image[20:70, 20:60] = 200
+    assert np.array_equal(head_of(image), image > 0)
+
+
 def test_nothing_inside_the_head_is_left_to_tell():
     image, away = disc()
     other = image.copy()
