@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from vit_dementia.inference.kept import Kept
     from vit_dementia.inference.predictor import Predictor
 
+Runtime = Literal["torch", "onnx", "openvino"]
+
 
 def predict(
     run: Path,
@@ -31,7 +34,7 @@ def predict(
     out: Path | None = None,
     html: Path | None = None,
     device: Device = "auto",
-    engine: Literal["torch", "onnx", "openvino"] = "torch",
+    engine: Runtime = "torch",
     explain: bool = False,
 ) -> int:
     """Say what a model sees on new scans, by scan and by participant.
@@ -57,8 +60,7 @@ def predict(
         0 if every scan was answered, 3 if some were not, 2 if none could be read.
     """
     from vit_dementia.data.named import named_scans
-    from vit_dementia.export.engines import predictor_in
-    from vit_dementia.inference.predictor import Predictor
+    from vit_dementia.inference.growing import GrowingTables
 
     if explain and out is None:
         raise ConfigError("--explain: draws maps into a folder; needs --out DIR")
@@ -69,17 +71,17 @@ def predict(
 
             table = pairs_in("--columns", columns) or {}
             who |= who_is_on(files, participants, table)
-        if engine == "torch":
-            predictor = Predictor.load(run, device=device)
-        else:
-            predictor = predictor_in(engine, run, device=device)
+        predictor = _predictor(run, engine, device)
         watch = watch_for_people()
         if explain:
             from vit_dementia.workflows.explain_predicted import one_model, with_maps
 
             one = one_model(predictor.model)
-        kept = None if out is None else _kept_in(out, predictor, engine, places)
-        answer = predictor(files, who=who, watch=watch, kept=kept, places=places)
+        ask = partial(predictor, files, who=who, watch=watch, places=places)
+        if out is not None:
+            kept = _kept_in(out, predictor, engine, places)
+            ask = partial(ask, kept=kept, growing=GrowingTables(out))
+        answer = ask()
         for path, cause in answer.refused.items():
             say(f"refused: {path}: " + cause.removeprefix(f"{path}: "))
         document = answer.to_dict()
@@ -93,13 +95,7 @@ def predict(
     else:
         _tell(document)
     if html is not None:
-        from vit_dementia.files import write_text
-        from vit_dementia.workflows.answer_page import page
-        from vit_dementia.workflows.model_facts import facts_of
-
-        facts = facts_of(predictor.model, run)
-        write_text(html, page(document, facts, out if explain else None))
-        say(f"written: {html}")
+        _write_page(html, document, predictor, run, out if explain else None)
     if out is not None:
         answer.write(out)
         say(f"written: {out}")
@@ -128,6 +124,32 @@ def _who_is_listed(scans: Iterable[Path], files: list[Path]) -> dict[str, Identi
     for table in filter(is_table, scans):
         found |= who_is_on(files, table, {}, needed=("path",))
     return found
+
+
+def _predictor(run: Path, engine: Runtime, device: Device) -> Predictor:
+    """Return the model in the runtime that was asked for."""
+    if engine == "torch":
+        from vit_dementia.inference.predictor import Predictor
+
+        return Predictor.load(run, device=device)
+    from vit_dementia.export.engines import predictor_in
+
+    return predictor_in(engine, run, device=device)
+
+
+def _write_page(
+    html: Path,
+    document: dict[str, Any],
+    predictor: Predictor,
+    run: Path,
+    maps: Path | None,
+) -> None:
+    from vit_dementia.files import write_text
+    from vit_dementia.workflows.answer_page import page
+    from vit_dementia.workflows.model_facts import facts_of
+
+    write_text(html, page(document, facts_of(predictor.model, run), maps))
+    say(f"written: {html}")
 
 
 def _kept_in(out: Path, predictor: Predictor, engine: str, places: Places) -> Kept:

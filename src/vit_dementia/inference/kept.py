@@ -1,9 +1,9 @@
 """What was already read of many scans, so that a stopped prediction goes on.
 
-One line of JSON for each scan, added as soon as its batch is through; the first line
+One line of JSON for each batch of scans, added as soon as it is through; the first line
 names the model. No path stands in it: a scan is told by the hash of its path, and a
 refusal that names other files than the scan itself is not kept. A line that a crash cut
-short is dropped, and its scan read again; so is a scan that has changed since. The
+short is dropped, and its batch read again; so is a scan that has changed since. The
 numbers are those that the networks gave, to the last bit: whatever is made of them is
 made anew.
 """
@@ -22,7 +22,7 @@ from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.errors import DataError
 from vit_dementia.files import write_text
 
-FORMAT = 2
+FORMAT = 3
 NAME = "answered.jsonl"
 
 
@@ -72,22 +72,24 @@ class Kept:
 
     def get(self, name: str) -> Said | None:
         """Return what was said of a scan; None if it is new or has changed since."""
-        stamp, said = self._said.get(_key(name), (None, None))
-        if said is None or stamp != self._stamp(name):
+        stamp, said = self._said.get(key_of(name), (None, None))
+        if said is None or stamp != stamp_of(name, self._places):
             return None
         return replace(said, refused=f"{name}: {said.refused}" if said.refused else "")
 
     def add(self, said: Mapping[str, Said]) -> None:
-        """Add a line for each scan, and see that they are on the disk."""
-        lines = []
+        """Add a line for scans that were read together; see that it is on the disk."""
+        scans = []
         for name, one in said.items():
             cause = _nameless(one.refused, name)
-            if cause is not None and (stamp := self._stamp(name)) is not None:
+            if (
+                cause is not None
+                and (stamp := stamp_of(name, self._places)) is not None
+            ):
                 told = asdict(replace(one, refused=cause))
-                line = {"scan": _key(name), "stamp": stamp, **told}
-                lines.append(json.dumps(line) + "\n")
+                scans.append({"scan": key_of(name), "stamp": stamp, **told})
         with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+            file.write(json.dumps(scans) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -102,25 +104,14 @@ class Kept:
         whole, cut = lines[:-1], lines[-1]
         for number, line in enumerate(whole, 2):
             try:
-                told = json.loads(line)
-                self._said[told.pop("scan")] = (told.pop("stamp"), _said_in(told))
+                for told in json.loads(line):
+                    self._said[told.pop("scan")] = (told.pop("stamp"), _said_in(told))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(
                     f"{self._path}: line {number} is damaged ({error}); remove the file"
                 ) from error
         if cut:
             write_text(self._path, "\n".join([head, *whole, ""]))
-
-    def _stamp(self, name: str) -> list[int] | None:
-        """Return what changes with a scan: files, bytes, last change; None: gone."""
-        path = self._places.archive_of(name) or Path(name)
-        try:
-            files = sorted(path.rglob("*")) if path.is_dir() else [path]
-            facts = [file.stat() for file in files]
-        except OSError:
-            return None
-        latest = max((one.st_mtime_ns for one in facts), default=0)
-        return [len(facts), sum(one.st_size for one in facts), latest]
 
 
 def _said_in(told: dict[str, Any]) -> Said:
@@ -134,7 +125,8 @@ def _said_in(told: dict[str, Any]) -> Said:
     )
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return a hash that tells a scan without naming it."""
     return hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
@@ -149,3 +141,21 @@ def _nameless(cause: str, name: str) -> str | None:
     path = Path(name)
     is_told = bare != cause and path.stem not in bare and os.sep not in bare
     return bare if is_told or not cause else None
+
+
+def stamp_of(name: str, places: Places = AS_NAMED) -> list[int] | None:
+    """Return what changes with a scan: files, bytes, last change; None: it is gone.
+
+    Args:
+        name: of the scan.
+        places: where it lies if it is named by its place in an archive, with which it
+            changes.
+    """
+    path = places.archive_of(name) or Path(name)
+    try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        facts = [file.stat() for file in files]
+    except OSError:
+        return None
+    latest = max((one.st_mtime_ns for one in facts), default=0)
+    return [len(facts), sum(one.st_size for one in facts), latest]

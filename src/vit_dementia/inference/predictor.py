@@ -5,8 +5,9 @@ Shapes: ``n`` scans, ``r`` rows that a network reads of them, ``k`` classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from vit_dementia.preparation.spec import Preprocessing, rows_of, rows_per_scan
 from vit_dementia.progress import Quiet, Watch
 
 Engine = Callable[[SavedModel], nn.Module]  # what is returned computes on the CPU
+Reading = Callable[[Sequence[Sequence[str]]], Iterator[dict[str, Said]]]
+Growing = Callable[[Callable[[], Answer]], object]
 
 
 def near(path: str) -> str:
@@ -90,6 +93,8 @@ class Predictor:
         watch: Watch | None = None,
         kept: Kept | None = None,
         places: Places = AS_NAMED,
+        growing: Growing = lambda _answer: None,
+        reading: Reading | None = None,
     ) -> Answer:
         """Answer for every scan; one that cannot be read is refused, not guessed.
 
@@ -99,6 +104,8 @@ class Predictor:
             watch: who is told of the progress.
             kept: what was read before, and is not read again; new scans are added.
             places: where scans lie that are named by their place in an archive.
+            growing: called as batches are read, with what gives the answer so far.
+            reading: reads batches of scans somewhere else, in any order.
         """
         names = [str(path) for path in paths]
         said: dict[str, Said] = {}
@@ -107,14 +114,25 @@ class Predictor:
                 found = {name: kept.get(name) for name in names}
                 said = {name: one for name, one in found.items() if one is not None}
                 bar.advance(sum(name in said for name in names))
-            left = [name for name in dict.fromkeys(names) if name not in said]
-            for start in range(0, len(left), BATCH_SIZE):
-                chosen = left[start : start + BATCH_SIZE]
-                new = self._said_of(chosen, places)
+            for new in (reading or self._reading(places))(_batches(names, said)):
                 if kept is not None:
                     kept.add(new)
                 said |= new
-                bar.advance(len(chosen))
+                bar.advance(len(new))
+                growing(partial(self._answer, names, said, who or {}))
+        return self._answer(names, said, who or {})
+
+    def _reading(self, places: Places) -> Reading:
+        return lambda batches: (self.said_of(batch, places) for batch in batches)
+
+    def _answer(
+        self,
+        names: Sequence[str],
+        said: Mapping[str, Said],
+        known: Mapping[str, Identity],
+    ) -> Answer:
+        """Return the answer for those scans of which something was said."""
+        names = [name for name in names if name in said]
         answered = [name for name in names if not said[name].refused]
         each = [
             _by_scan(
@@ -128,7 +146,6 @@ class Predictor:
             )
             for place, model in enumerate(self.model.members)
         ]
-        known = who or {}
         identities = [known.get(name) or identify(near(name)) for name in answered]
         told = [
             Predictions.from_arrays(
@@ -155,7 +172,9 @@ class Predictor:
             },
         )
 
-    def _said_of(self, names: Sequence[str], places: Places) -> dict[str, Said]:
+    def said_of(
+        self, names: Sequence[str], places: Places = AS_NAMED
+    ) -> dict[str, Said]:
         """Read some scans together; one that cannot be read is refused."""
         images, readable = [], []
         said: dict[str, Said] = {}
@@ -232,6 +251,20 @@ class Predictor:
                 if unlike := next(filter(None, member.likeness.reasons(rows)), ""):
                     raise RefusedError(f"{path}: {unlike}")
         return images, warnings
+
+
+def _batches(names: Sequence[str], done: Container[str]) -> list[list[str]]:
+    """Return what is left to read; a scan is in the batch where it would be anyway.
+
+    What a network says depends, in its last digits, on what it reads beside it: so a
+    prediction that goes on says the same as one that was never stopped.
+    """
+    distinct = list(dict.fromkeys(names))
+    batches = [
+        [name for name in distinct[start : start + BATCH_SIZE] if name not in done]
+        for start in range(0, len(distinct), BATCH_SIZE)
+    ]
+    return [batch for batch in batches if batch]
 
 
 def _shown(name: str) -> str:

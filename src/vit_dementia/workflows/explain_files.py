@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from vit_dementia.workflows.explain import (
 )
 from vit_dementia.workflows.explain_cases import CASE, Cases, cases_of
 from vit_dementia.workflows.explain_groups import Groups
+from vit_dementia.workflows.explain_kept import KeptMaps
+from vit_dementia.workflows.explain_made import Made, made_of
 
 FORMAT_VERSION = 1
 REGIONS = ("path", "participant_id", "class", *Share.__dataclass_fields__)
@@ -124,10 +126,11 @@ def write_explanations(
     out: Path,
     model: SavedModel,
     asked: Asked,
-    answers: Iterable[Explanation | ScanError],
+    answers: Iterable[Explanation | Made | ScanError],
     *,
     truth: Mapping[str, str] | None = None,
     cases: Cases | None = None,
+    kept: KeptMaps | None = None,
 ) -> dict[str, Any]:
     """Write a picture (and of a volume its map) for each scan, the tables and the JSON.
 
@@ -135,9 +138,10 @@ def write_explanations(
         out: the folder.
         model: that was explained.
         asked: by which method.
-        answers: what ``explain_scans`` yields.
+        answers: what ``explain_scans`` yields, or what was kept of it.
         truth: the class of participants, as far as known.
         cases: finds the training participants most like each; None: nobody asked.
+        kept: keeps what was made, for who asks again.
 
     Returns:
         What ``explain --json`` prints.
@@ -148,17 +152,21 @@ def write_explanations(
         if isinstance(one, ScanError):
             refused.append(str(one))
             continue
-        row = one.to_dict() | {"picture": f"{number:04}.png", "volume": ""}
-        title = f"{one.label}: probability {one.probability:.2f} · {asked.method}"
-        png = draw(one.views, title=title, note=one.sentence())
-        write_bytes(out / row["picture"], png)
-        if one.relevance is not None:
-            row["volume"] = f"{number:04}.nii.gz"
-            write_volume(out / row["volume"], as_stored(one.relevance))
-        alike.append({} if cases is None else cases.write(out, number, one))
-        shares = groups.add(one)
-        regions.append(None if shares is None else [asdict(part) for part in shares])
-        rows.append(row)
+        like: dict[str, Any] = {}
+        if isinstance(one, Made):
+            made = one
+        else:
+            if kept is not None:
+                kept.forget(number)
+            made = _drawn(out, number, one)
+            if kept is not None:
+                kept.add(number, made)
+            if cases is not None:
+                like = cases.write(out, number, one)
+        alike.append(like)
+        groups.add(made)
+        regions.append(made.regions)
+        rows.append(made.row)
     _write_table(out / "explanations.tsv", pd.DataFrame(rows))
     if any(regions):
         _write_table(out / "regions.tsv", _by_region(rows, regions))
@@ -179,6 +187,18 @@ def write_explanations(
     }
     write_json(out / "explanations.json", document)
     return document
+
+
+def _drawn(out: Path, number: int, one: Explanation) -> Made:
+    """Write the picture of a map, and of a volume the map."""
+    volume = "" if one.relevance is None else f"{number:04}.nii.gz"
+    made = made_of(one, picture=f"{number:04}.png", volume=volume)
+    title = f"{one.label}: probability {one.probability:.2f} · {one.method}"
+    png = draw(one.views, title=title, note=one.sentence())
+    write_bytes(out / made.row["picture"], png)
+    if one.relevance is not None:
+        write_volume(out / volume, as_stored(one.relevance))
+    return made
 
 
 def _by_region(

@@ -22,14 +22,12 @@ from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.explanation.methods import Method
 from vit_dementia.explanation.overlay import View, draw, planes
 from vit_dementia.explanation.regions import (
-    Share,
     Template,
     by_region,
     load_template,
-    on_template,
 )
 from vit_dementia.files import write_bytes
-from vit_dementia.workflows.explain import Explanation
+from vit_dementia.workflows.explain_made import Made
 
 EVERYBODY = "all"
 _NOTE = "each scan's map scaled to its own largest; each participant counts once"
@@ -71,37 +69,30 @@ class Groups:
     truth: dict[str, str] = field(default_factory=dict)
     _sums: dict[tuple[str, str], _Sum] = field(default_factory=dict)
 
-    def add(self, one: Explanation) -> list[Share] | None:
-        """Add one map; return how it is shared out over regions, in template space."""
-        shares, picture = None, None
-        if one.prepared is not None:
-            relevance, picture = one.prepared.relevance, one.prepared.picture
-        elif one.relevance is not None and one.in_template:
-            shares = by_region(one.relevance, load_template())
-            relevance = np.clip(on_template(one.relevance, load_template()), 0, None)
-            relevance /= max(float(relevance.max()), 1e-12)
-        else:
-            return None
-        known = one.participant_id != Identity().participant_id
-        who = one.participant_id if known else one.path
-        told = {one.label, one.predicted}
+    def add(self, made: Made) -> None:
+        """Add one map, if it lies as others do."""
+        if made.relevance is None:
+            return
+        label, participant_id = made.row["class"], made.row["participant_id"]
+        known = participant_id != Identity().participant_id
+        who = participant_id if known else made.row["path"]
+        told = {label, made.predicted}
         found = self._sums.setdefault(
-            (who, one.label),
+            (who, label),
             _Sum(
                 who=who,
-                participant_id=one.participant_id,
-                label=one.label,
+                participant_id=participant_id,
+                label=label,
                 is_right=told == {self.truth.get(who, "")},
-                relevance=np.zeros_like(relevance),
-                picture=None if picture is None else np.zeros_like(picture),
+                relevance=np.zeros_like(made.relevance),
+                picture=None if made.picture is None else np.zeros_like(made.picture),
             ),
         )
-        found.relevance += relevance
-        if picture is not None and found.picture is not None:
-            found.picture += picture
+        found.relevance += made.relevance
+        if made.picture is not None and found.picture is not None:
+            found.picture += made.picture
         found.num_scans += 1
-        found.num_faithful += one.faithfulness.is_faithful
-        return shares
+        found.num_faithful += made.row["faithful"]
 
     def write(self, out: Path) -> dict[str, Any]:
         """Write the means of two scans or more; return what the document says."""

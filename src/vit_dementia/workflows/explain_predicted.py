@@ -15,6 +15,7 @@ from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.progress import Watch
 from vit_dementia.workflows.explain import Asked, explain_scans
 from vit_dementia.workflows.explain_files import write_explanations
+from vit_dementia.workflows.explain_kept import KeptMaps
 
 FOLDER = "maps"
 _OF_SCAN = ("class", "faithful", "reasons", "outside_head", "picture", "volume")
@@ -46,6 +47,8 @@ def with_maps(
 ) -> dict[str, Any]:
     """Write OUT/maps and return the document of ``predict`` that names what is there.
 
+    Maps that stand there already, of the same scan and class, are not made again.
+
     What is explained of each scan is the class told of its participant, or its own
     where nobody is known. ``explanation`` of a participant is that of their scan, or
     the mean of several; None: several volumes do not lie alike.
@@ -60,24 +63,38 @@ def with_maps(
     """
     of_person = {p["participant_id"]: p["predicted"] for p in document["participants"]}
     answered = [one for one in document["results"] if one["probabilities"]]
+    label_of = {
+        one["path"]: of_person.get(one["participant_id"], one["predicted"])
+        for one in answered
+    }
+    who = {
+        one["path"]: Identity(participant_id=one["participant_id"] or UNKNOWN)
+        for one in answered
+    }
     asked = Asked()
+    kept = KeptMaps(out / FOLDER, model, asked, device=device, places=places)
+    held = {
+        path
+        for number, (path, label) in enumerate(label_of.items(), 1)
+        if kept.holds(number, path, label)
+    }
     answers = explain_scans(
         model,
-        [one["path"] for one in answered],
+        [path for path in label_of if path not in held],
         asked,
         device=device,
-        who={
-            one["path"]: Identity(participant_id=one["participant_id"] or UNKNOWN)
-            for one in answered
-        },
-        label_of={
-            one["path"]: of_person.get(one["participant_id"], one["predicted"])
-            for one in answered
-        },
+        who=who,
+        label_of=label_of,
         watch=watch,
         places=places,
     )
-    told = write_explanations(out / FOLDER, model, asked, answers)
+    in_order = (
+        kept.get(number, path, who[path].participant_id)
+        if path in held
+        else next(answers)
+        for number, path in enumerate(label_of, 1)
+    )
+    told = write_explanations(out / FOLDER, model, asked, in_order, kept=kept)
     scans = {one["path"]: _named(one, _OF_SCAN, told) for one in told["results"]}
     alone = [
         one | {"num_scans": 1, "num_faithful": int(one["faithful"])}

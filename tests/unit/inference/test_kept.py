@@ -47,13 +47,20 @@ def test_what_was_read_before_a_stop_is_not_read_again(
     whole = predictor(scans).to_dict()
     predictor(scans[:2], kept=Kept(tmp_path / "out", "a"))
     with (tmp_path / "out" / NAME).open("a") as file:
-        file.write('{"scan": "cut sho')  # as a crash leaves it
+        file.write('[{"scan": "cut sho')  # as a crash leaves it
     read.clear()
     assert predictor(scans, kept=Kept(tmp_path / "out", "a")).to_dict() == whole
     assert read == [scan.name for scan in scans[2:]]
     read.clear()
     assert predictor(scans, kept=Kept(tmp_path / "out", "a")).to_dict() == whole
     assert read == []  # the one that was refused is not tried again either
+
+
+def test_a_scan_is_read_in_the_batch_where_it_would_be_anyway(monkeypatch) -> None:
+    """Otherwise a prediction that goes on would end in other last digits."""
+    monkeypatch.setattr(module, "BATCH_SIZE", 2)
+    assert module._batches("abcabde", {"b"}) == [["a"], ["c", "d"], ["e"]]
+    assert module._batches("abcd", {"c", "d"}) == [["a", "b"]]
 
 
 def test_a_changed_scan_and_another_model_are_read_anew(
@@ -90,7 +97,8 @@ def test_no_path_is_kept_and_a_refusal_of_other_files_is_not(
 ) -> None:
     predictor(scans, kept=Kept(tmp_path / "out", "a"))
     text = (tmp_path / "out" / NAME).read_text()
-    assert len(text.splitlines()) == 1 + len(scans)
+    assert len(text.splitlines()) == 2  # all in one batch
+    assert text.count('"scan"') == len(scans)
     assert not [part for part in (*tmp_path.parts[1:], "sub-", ".png") if part in text]
     kept, scan = Kept(tmp_path / "out", "b"), str(scans[0])
     for cause in (
@@ -109,6 +117,6 @@ def test_a_damaged_line_is_named(predictor, scans, tmp_path) -> None:
     predictor(scans, kept=Kept(tmp_path / "out", "a"))
     file = tmp_path / "out" / NAME
     lines = file.read_text().splitlines()
-    file.write_text("\n".join([lines[0], "[]", *lines[2:], ""]))
+    file.write_text("\n".join([lines[0], "[{}]", *lines[2:], ""]))
     with pytest.raises(DataError, match="line 2 is damaged"):
         Kept(tmp_path / "out", "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,13 @@ import pytest
 from PIL import Image
 
 import vit_dementia
-from vit_dementia.errors import ConfigError
+from vit_dementia.errors import ConfigError, DataError
 from vit_dementia.inference.folds import SavedFolds
 from vit_dementia.inference.model_folder import write_model_folder
+from vit_dementia.workflows import explain as explain_module
 from vit_dementia.workflows import explain_files
+from vit_dementia.workflows.explain import Asked
+from vit_dementia.workflows.explain_kept import KeptMaps
 from vit_dementia.workflows.explain_predicted import one_model, with_maps
 
 from .conftest import CLASSES
@@ -103,7 +107,7 @@ def test_predict_names_the_map_of_each_scan_and_person(
 
 
 def test_the_map_of_a_person_is_the_mean_of_all_their_scans_or_none(
-    untrained, folder, tmp_path
+    untrained, folder, tmp_path, monkeypatch
 ) -> None:
     scans = [str(folder / f"scans/sub-07/{n}.png") for n in range(2)]
     one = {"probabilities": {"a": 1.0}, "predicted": CLASSES[0], "participant_id": "p1"}
@@ -116,6 +120,19 @@ def test_the_map_of_a_person_is_the_mean_of_all_their_scans_or_none(
     said = found["participants"][0]["explanation"]
     assert said["picture"] == "maps/participant-0001.png"
     assert said["num_scans"] == 2
+    maps = {file: file.read_bytes() for file in (tmp_path / "maps").glob("*.*")}
+    made, as_it_was = [], explain_module._explain
+    monkeypatch.setattr(
+        explain_module,
+        "_explain",
+        lambda *given: made.append(given[1].name) or as_it_was(*given),
+    )
+    assert with_maps(document, untrained, tmp_path, device="cpu") == found
+    assert made == []
+    assert maps == {file: file.read_bytes() for file in maps}  # the mean as well
+    (tmp_path / "maps" / "0002.png").unlink()
+    assert with_maps(document, untrained, tmp_path, device="cpu") == found
+    assert made == ["1.png"]
     document["participants"] = [person | {"num_scans": 3}]
     again = with_maps(document, untrained, tmp_path, device="cpu")
     assert again["participants"][0]["explanation"] is None
@@ -126,3 +143,32 @@ def test_several_models_together_are_not_explained(untrained) -> None:
     folds = object.__new__(SavedFolds)
     with pytest.raises(ConfigError, match="name one of its folds"):
         one_model(folds)
+
+
+def test_what_is_kept_of_a_map_is_of_that_scan_class_model_and_names_nobody(
+    untrained, folder, tmp_path
+) -> None:
+    scan = str(folder / "scans/sub-07/0.png")
+    one = {"path": scan, "participant_id": "p1", "predicted": CLASSES[0]}
+    document = {
+        "results": [one | {"probabilities": {"a": 1.0}}],
+        "participants": [],
+    }
+    with_maps(document, untrained, tmp_path, device="cpu")
+    kept = KeptMaps(tmp_path / "maps", untrained, Asked(), device="cpu")
+    other = replace(untrained, sha256="1" * 64)
+    assert kept.holds(1, scan, CLASSES[0])
+    assert not kept.holds(1, scan, CLASSES[1])
+    assert not kept.holds(2, scan, CLASSES[0])
+    assert not kept.holds(1, str(folder / "scans/sub-07/1.png"), CLASSES[0])
+    assert not KeptMaps(tmp_path / "maps", other, Asked(), device="cpu").holds(
+        1, scan, CLASSES[0]
+    )
+    file = tmp_path / "maps" / "kept" / "0001.npz"
+    with np.load(file, allow_pickle=False) as told:
+        facts = str(told["facts"])
+    assert "p1" not in facts
+    assert "sub-07" not in facts
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"0001\.npz: is damaged"):
+        kept.holds(1, scan, CLASSES[0])

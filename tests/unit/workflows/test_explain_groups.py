@@ -12,6 +12,7 @@ from vit_dementia.explanation.faithfulness import Faithfulness
 from vit_dementia.explanation.overlay import View
 from vit_dementia.workflows.explain import Explanation
 from vit_dementia.workflows.explain_groups import Groups
+from vit_dementia.workflows.explain_made import made_of
 
 FAITHFUL = Faithfulness(0.1, 0.9, (0.0,) * 19, 0.9, 0.95, 0.1)
 LAS = np.array([[-3.0, 0, 0, 90], [0, 3, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1]])
@@ -49,8 +50,8 @@ def test_each_participant_counts_once_whatever_the_number_of_scans(
     )
     groups = Groups("occlusion", {"a": "AD", "b": "CN", "c": "AD"})
     for who, value in (("a", 0.0), ("a", 0.2), ("a", 0.4), ("b", 0.8)):
-        groups.add(explained(who, "AD", view=view(value)))
-    groups.add(explained("c", "CN", view=view(0.5)))
+        groups.add(made_of(explained(who, "AD", view=view(value))))
+    groups.add(made_of(explained("c", "CN", view=view(0.5))))
     told = groups.write(tmp_path)
     (person,) = told["participants"]
     assert (person["participant_id"], person["num_scans"]) == ("a", 3)
@@ -73,10 +74,10 @@ def test_nobody_unknown_is_taken_for_another_and_a_forced_class_is_not_right(
     tmp_path,
 ) -> None:
     groups = Groups("occlusion", {"a": "AD"})
-    groups.add(explained("a", "AD", predicted="CN", view=view(0.5)))
+    groups.add(made_of(explained("a", "AD", predicted="CN", view=view(0.5))))
     for name in ("one", "two"):
         unknown = explained("n/a", "AD", view=view(0.5))
-        groups.add(Explanation(**{**vars(unknown), "path": name}))
+        groups.add(made_of(Explanation(**{**vars(unknown), "path": name})))
     told = groups.write(tmp_path)
     assert told["participants"] == []
     assert [one["name"] for one in told["groups"]] == ["all", "AD"]
@@ -91,11 +92,14 @@ def test_volumes_meet_on_the_template_and_the_left_hippocampus_is_left(
     far = np.linalg.norm(places - np.array(HIPPOCAMPI[0].center_mm), axis=1)
     volume = Volume((far < 4).reshape(shape).astype(np.float32), LAS)
     groups = Groups("occlusion")
-    outside = groups.add(explained("z", "AD", volume=volume, inside=False))
-    assert outside is None  # lies anywhere
+    outside = made_of(explained("z", "AD", volume=volume, inside=False))
+    groups.add(outside)
+    assert outside.regions is None  # lies anywhere
     for who in ("a", "b"):
-        shares = groups.add(explained(who, "AD", volume=volume))
-        assert max(shares, key=lambda s: s.share).region == "left hippocampus"
+        made = made_of(explained(who, "AD", volume=volume))
+        groups.add(made)
+        top = max(made.regions, key=lambda part: part["share"])
+        assert top["region"] == "left hippocampus"
     told = groups.write(tmp_path)
     everybody = told["groups"][0]
     assert everybody["num_scans"] == 2
