@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.phantoms import make_phantoms
 from vit_dementia.explanation.faithfulness import DESTROYED
 from vit_dementia.explanation.outside import LARGEST
 
@@ -121,3 +124,17 @@ def test_maps_of_permuted_labels_stand_on_the_page_and_differ_from_the_true() ->
         assert f"| {row.method} | {row.permuted:.2f} (".replace("-0", "\u22120") in page
         assert row.permuted_high < DESTROYED
         assert row.learned > 0.95
+
+
+def test_labels_are_permuted_among_people_who_each_keep_one(tmp_path) -> None:
+    permuted = runpy.run_path(str(TABLES / "permuted_maps.py"))["permuted"]
+    cohort = Cohort.from_path(
+        make_phantoms(tmp_path / "data", participants=20, classes=3, slices=2)
+    )
+    dealt = permuted(cohort, seed=0)
+    before, after = (one.table.groupby("participant_id") for one in (cohort, dealt))
+    assert (after.label.nunique() == 1).all()
+    assert sorted(after.label.first()) == sorted(before.label.first())
+    assert 0.2 < (after.label.first() != before.label.first()).mean() < 1
+    rest = cohort.table.drop(columns="label")
+    pd.testing.assert_frame_equal(dealt.table.drop(columns="label"), rest)

@@ -17,7 +17,7 @@ from vit_dementia.data.records import read_records
 from vit_dementia.data.tables import read_table
 from vit_dementia.errors import DataError
 
-NOTHING = "predict: found no scans; needs files or folders"
+NOTHING = "scans: found none; needs files or folders of them"
 
 
 def scans_in(paths: Iterable[Path]) -> list[Path]:
