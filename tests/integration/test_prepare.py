@@ -16,6 +16,8 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.preparation.checked import GRID, reference
 
+from .conftest import TINY
+
 NONE = ("--pipeline=none", "--workers=1")
 
 
@@ -100,6 +102,48 @@ def test_what_is_made_is_kept_and_what_changed_is_made_again(
     scaled = command("prepare", made, "out", *NONE, "--intensity=z-score", check=3)
     assert "2 prepared, 0 kept" in scaled.stderr
     assert hashes(out) != before
+
+
+@pytest.mark.slow
+def test_a_scan_is_answered_alike_raw_and_prepared_as_dicom_and_as_nifti(
+    command, tmp_path, write_series
+) -> None:
+    """A model of prepared scans prepares a raw one as it learned."""
+    rows = ["participant_id\tdiagnosis"]
+    for number in range(8):
+        who = f"sub-{number:02}"
+        scan = tmp_path / "data" / who / "anat" / f"{who}_T1w.nii.gz"
+        write_volume(scan, brain(number))
+        rows.append(f"{who}\t{('CN', 'AD')[number % 2]}")
+    (tmp_path / "data" / "participants.tsv").write_text("\n".join(rows) + "\n")
+    command("prepare", "data", "prepared", *NONE)
+    words = ("--data.spacing-mm=4", "--data.slices=3", "--epochs=1")
+    command("train", "prepared", *TINY, *words, "--out=run")
+
+    voxels = brain(9).voxels.round()
+    (tmp_path / "nifti").mkdir()
+    write_volume(tmp_path / "nifti" / "sub-09_T1w.nii.gz", Volume(voxels, GRID.affine))
+    last = (np.array(GRID.affine) @ [*(np.array(voxels.shape) - 1), 1])[:3]
+    bottom = float(GRID.affine[2, 3])
+    write_series(
+        tmp_path / "dicom", voxels.astype(np.uint16),
+        ImagePositionPatient=lambda number: [-last[0], -last[1], bottom + 2 * number],
+    )  # fmt: skip
+    told = {}
+    for kind in ("nifti", "dicom"):
+        command("prepare", kind, f"{kind}-prepared", *NONE, "--salt-file=salt")
+        for scan in (kind, f"{kind}-prepared"):
+            done = command("predict", "run", scan, "--salt-file=salt", "--json")
+            (told[scan],) = json.loads(done.stdout)["results"]
+            assert "Doe" not in done.stdout + done.stderr
+    for one in told.values():
+        assert one["probabilities"] == pytest.approx(
+            told["nifti-prepared"]["probabilities"], abs=1e-6
+        )
+    assert told["nifti"]["participant_id"] == "sub-09"
+    people = {told[name]["participant_id"] for name in ("dicom", "dicom-prepared")}
+    assert len(people) == 1
+    assert not people & {"sub-09", "P-0815"}
 
 
 @pytest.mark.slow
