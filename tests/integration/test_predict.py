@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +15,15 @@ import pytest
 from PIL import Image
 from tests.unit.serving.served import SLICES, picture, write_model
 
+from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.inference.growing import GrowingTables
 from vit_dementia.inference.model_folder import read_model_folder, write_calibration
 from vit_dementia.inference.predictor import Predictor
+from vit_dementia.workflows import predict_apart
+from vit_dementia.workflows.apart import Died
+from vit_dementia.workflows.predict_apart import OnCluster, opened
 
 
 @pytest.fixture
@@ -130,3 +139,73 @@ def test_a_table_stands_for_its_scans_and_says_who_is_on_them(
     done = command("predict", model, "wrong.csv", check=2)
     assert "wrong.csv" in done.stderr
     assert "path" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_answers_to_the_last_bit(
+    model, scans, command, tmp_path, monkeypatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("vit_dementia.inference.predictor.BATCH_SIZE", 2)
+    for number in range(4, 11):
+        file = tmp_path / "Doe" / f"sub-{number // 2}_slice-{number}.png"
+        Image.fromarray(picture(number)).save(file)
+    words = ("predict", "run", "Doe", "--json", "--device=cpu")
+    alone = command(*words, "--out=alone", check=3).stdout
+    told = []
+    as_it_was = GrowingTables.__call__
+    monkeypatch.setattr(
+        GrowingTables,
+        "__call__",
+        lambda self, so_far: told.append(1) or as_it_was(self, so_far),
+    )
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        spread = ("--scheduler", cluster.scheduler_address)
+        assert command(*words, "--out=spread", *spread, check=3).stdout == alone
+        assert len(told) == 6  # eleven scans, two at once
+        named = command("predict", "run", *sorted((tmp_path / "Doe").iterdir()),
+                        "--json", "--device=cpu", *spread, check=3).stdout  # fmt: skip
+        with distributed.Client(cluster.scheduler_address) as client:
+            pids = client.run(os.getpid)
+    assert os.getpid() not in pids.values()
+    assert len(pids) == 2
+    for name in ("predictions.tsv", "predictions_participants.tsv"):
+        assert Path("spread", name).read_bytes() == Path("alone", name).read_bytes()
+    assert named.replace(f"{tmp_path}/", "") == alone
+
+
+def test_a_batch_whose_worker_died_is_read_again_scan_by_scan(
+    model, scans, monkeypatch
+) -> None:
+    asked = []
+
+    def each(work, tasks, *, scheduler):
+        for place, task in enumerate(tasks):
+            asked.append([Path(name).name for name in task.names])
+            is_bad = any("sub-1" in name for name in task.names)
+            yield place, Died("lost") if is_bad else work(task)
+
+    monkeypatch.setattr(predict_apart, "each_apart", each)
+    monkeypatch.setattr("vit_dementia.inference.predictor.BATCH_SIZE", 2)
+    predictor = Predictor.load(model, device="cpu")
+    way = opened(model, predictor, "torch", "cpu")
+    on_cluster = OnCluster(scheduler="tcp://somewhere", model=way)
+    answer = predictor(scans, reading=on_cluster)
+    names = [scan.name for scan in scans]
+    assert asked == [names[:2], names[2:], names[:1], names[1:2]]
+    assert answer.refused[str(scans[1])] == f"{scans[1]}: lost"
+    assert answer.predictions.table.path.tolist() == [str(scans[0]), str(scans[2])]
+    for wrong in ({"sha256": "0" * 64}, {"way": "cuda, bfloat16"}):
+        other = OnCluster(scheduler="tcp://somewhere", model=replace(way, **wrong))
+        with pytest.raises(ConfigError, match="a worker"):
+            predictor(scans, reading=other)
+
+
+def test_a_zip_is_not_sent_to_a_cluster(model, scans, command, tmp_path) -> None:
+    with zipfile.ZipFile(tmp_path / "scans.zip", "w") as archive:
+        archive.write(scans[0], scans[0].name)
+    words = ("--scheduler=tcp://127.0.0.1:9", "--json")
+    done = command("predict", model, "scans.zip", *words, check=2)
+    assert "unpacked on this machine alone" in done.stderr

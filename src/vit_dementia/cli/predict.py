@@ -6,21 +6,19 @@ import json as json_module
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import escaped, say, watch_for_people
 from vit_dementia.errors import ConfigError
-from vit_dementia.inference.compute import Device
+from vit_dementia.inference.compute import Device, Runtime
 
 if TYPE_CHECKING:
     from vit_dementia.data.named import Places
     from vit_dementia.data.participants import Identity
     from vit_dementia.inference.kept import Kept
     from vit_dementia.inference.predictor import Predictor
-
-Runtime = Literal["torch", "onnx", "openvino"]
 
 
 def predict(
@@ -36,6 +34,7 @@ def predict(
     device: Device = "auto",
     engine: Runtime = "torch",
     explain: bool = False,
+    scheduler: str | None = None,
 ) -> int:
     """Say what a model sees on new scans, by scan and by participant.
 
@@ -55,12 +54,15 @@ def predict(
         device: where to compute.
         engine: what computes; ONNX Runtime and OpenVINO do so on the CPU, in float32.
         explain: draw in OUT/maps what each answer hangs on, and how faithful that is.
+        scheduler: address of a Dask scheduler, whose workers read the scans where they
+            lie: tcp://host:8786.
 
     Returns:
         0 if every scan was answered, 3 if some were not, 2 if none could be read.
     """
     from vit_dementia.data.named import named_scans
     from vit_dementia.inference.growing import GrowingTables
+    from vit_dementia.workflows.predict_apart import on_cluster, opened, predictor_of
 
     if explain and out is None:
         raise ConfigError("--explain: draws maps into a folder; needs --out DIR")
@@ -71,7 +73,7 @@ def predict(
 
             table = pairs_in("--columns", columns) or {}
             who |= who_is_on(files, participants, table)
-        predictor = _predictor(run, engine, device)
+        predictor = predictor_of(run, engine, device)
         watch = watch_for_people()
         if explain:
             from vit_dementia.workflows.explain_predicted import one_model, with_maps
@@ -81,6 +83,9 @@ def predict(
         if out is not None:
             kept = _kept_in(out, predictor, engine, places)
             ask = partial(ask, kept=kept, growing=GrowingTables(out))
+        if scheduler is not None:
+            way = opened(run, predictor, engine, device)
+            ask = partial(ask, reading=on_cluster(scheduler, way, places))
         answer = ask()
         for path, cause in answer.refused.items():
             say(f"refused: {path}: " + cause.removeprefix(f"{path}: "))
@@ -124,17 +129,6 @@ def _who_is_listed(scans: Iterable[Path], files: list[Path]) -> dict[str, Identi
     for table in filter(is_table, scans):
         found |= who_is_on(files, table, {}, needed=("path",))
     return found
-
-
-def _predictor(run: Path, engine: Runtime, device: Device) -> Predictor:
-    """Return the model in the runtime that was asked for."""
-    if engine == "torch":
-        from vit_dementia.inference.predictor import Predictor
-
-        return Predictor.load(run, device=device)
-    from vit_dementia.export.engines import predictor_in
-
-    return predictor_in(engine, run, device=device)
 
 
 def _write_page(

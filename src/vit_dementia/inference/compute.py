@@ -19,6 +19,7 @@ from vit_dementia.launch import Launch, Strategy, this_launch
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16", "fp32"]
+Runtime = Literal["torch", "onnx", "openvino"]
 
 # A process may score or write for long while the others wait; who starts them (torchrun
 # or SLURM) sees by itself when one has died.
