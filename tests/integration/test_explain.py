@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -91,7 +92,8 @@ def test_a_hole_lights_up_where_it_is_on_disk(trained, command, tmp_path) -> Non
     big = Image.fromarray(disc((16, 7))).resize((72, 96))
     big.save(tmp_path / "big.png")
     names = ("left", "mirrored", "big", "right", "exif")
-    model = read_model_folder(trained / "run")
+    # No training slice has its hole there, and predict would refuse them for it.
+    model = replace(read_model_folder(trained / "run"), likeness=None)
     asked = Asked(method="occlusion", label=CLASSES[1])
     found = explain_scans(model, [tmp_path / f"{n}.png" for n in names], asked)
     for name, one in zip(names, found, strict=True):
@@ -143,6 +145,28 @@ def test_what_cannot_be_read_is_listed_and_the_rest_explained(
     assert "refused: broken.png" in done.stderr
     assert len(pd.read_csv(tmp_path / "maps" / "explanations.tsv", sep="\t")) == 1
     command("explain", trained / "run", "broken.png", "--out=none", check=2)
+
+
+def test_what_predict_refuses_explain_refuses_in_the_same_words(
+    trained, command, tmp_path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (32, 24)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    words = ("--method=rollout", "--out=maps", "--json")
+    said = command("predict", trained / "run", "noise.png", check=3).stderr
+    (line,) = [one for one in said.splitlines() if one.startswith("refused: ")]
+    assert "does not look like the scans of the training" in line
+    alone = command("explain", trained / "run", "noise.png", *words, check=3)
+    assert line in alone.stderr.splitlines()
+    document = json.loads(alone.stdout)
+    assert document["results"] == []
+    assert document["refused"] == [line.removeprefix("refused: ")]
+    assert not list((tmp_path / "maps").glob("*.png"))
+    both = command("explain", trained / "run", "noise.png", scan, *words, check=3)
+    assert [one["path"] for one in json.loads(both.stdout)["results"]] == [str(scan)]
+    command("explain", trained / "run", "broken.png", "noise.png", *words, check=3)
 
 
 @pytest.mark.parametrize("kind", ["slices", "volume"])

@@ -104,4 +104,4 @@ def explain(
     say(DISCLAIMER)
     if not document["refused"]:
         return 0
-    return 3 if document["results"] else 2
+    return 3 if written.unread < len(files) else 2

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from vit_dementia import DISCLAIMER, __version__
-from vit_dementia.errors import CheckpointError
+from vit_dementia.errors import CheckpointError, RefusedError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.files import is_intact, read_json, sealed, write_json, write_text
 from vit_dementia.models.description import Architecture
@@ -74,6 +74,21 @@ class SavedModel:
     def sets(self, told: Float[np.ndarray, "f m k"]) -> Bool[np.ndarray, "m k"] | None:
         """Return the classes that cannot be ruled out; None where sets are unknown."""
         return self.calibration.kept(told[0])
+
+    def refuse_unlike(self, path: Path, rows: UInt8[np.ndarray, "r c *space"]) -> None:
+        """Let a scan pass if it looks like those of the training, as far as known.
+
+        Args:
+            path: of the scan, for the message.
+            rows: what the network reads of it.
+
+        Raises:
+            RefusedError: with the reason, if it does not.
+        """
+        if self.likeness is None:
+            return
+        if unlike := next(filter(None, self.likeness.reasons(rows)), ""):
+            raise RefusedError(f"{path}: {unlike}")
 
 
 def write_model_folder(

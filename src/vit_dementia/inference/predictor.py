@@ -245,11 +245,8 @@ class Predictor:
             reasons = [reason.text for reason in found.quality.reasons]
             warnings = [*found.volume.notes, *reasons]
         for member in self.model.members:
-            if member.likeness is not None:
-                way = _stored(member.preprocessing)
-                rows = rows_of(way, images[way][None])
-                if unlike := next(filter(None, member.likeness.reasons(rows)), ""):
-                    raise RefusedError(f"{path}: {unlike}")
+            way = _stored(member.preprocessing)
+            member.refuse_unlike(path, rows_of(way, images[way][None]))
         return images, warnings
 
 

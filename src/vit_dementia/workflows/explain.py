@@ -146,6 +146,7 @@ def explain_scans(
 ) -> Iterator[Explanation | ScanError]:
     """Yield the map of each scan, or why it was refused, in the order of the paths.
 
+    A scan that ``predict`` would refuse is refused with the same words.
     Everything is computed in float32, whatever the model was trained in.
 
     Args:
@@ -198,6 +199,7 @@ def _explain(
         in_template = is_in_template(path, way.prepared)
         stored = way(volume)
     rows = rows_of(way, stored[None])
+    model.refuse_unlike(path, rows)
     a = model.network.architecture
     fits = fits_foreground(rows, a.token_size, a.visible).all()
     network = model.network if fits else model.network.seeing(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vit_dementia.errors import ConfigError, ScanError
+from vit_dementia.errors import ConfigError, RefusedError, ScanError
 from vit_dementia.explanation.gradients import need_captum
 from vit_dementia.explanation.overlay import blend
 from vit_dementia.inference.compute import Device
@@ -33,7 +33,9 @@ def explain_as(model: SavedModel, device: Device = "auto") -> ExplainOne:
 
     def explain_one(path: Path, label: str) -> Mapped:
         (found,) = explain_scans(model, [path], Asked(label=label), device=device)
-        if isinstance(found, ScanError):  # its words name a path
+        if isinstance(found, RefusedError):  # its words name a path
+            return Mapped({"said": "no map: predict would refuse the scan"})
+        if isinstance(found, ScanError):
             return Mapped({"said": "no map: the scan can no longer be read"})
         facts = {
             "method": found.method,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from vit_dementia import DISCLAIMER
 from vit_dementia.data.participants import Identity
 from vit_dementia.data.scans import scans_in
 from vit_dementia.data.volumes import as_stored, write_volume
-from vit_dementia.errors import ScanError
+from vit_dementia.errors import RefusedError, ScanError
 from vit_dementia.explanation.methods import Method
 from vit_dementia.explanation.outside import LARGEST
 from vit_dementia.explanation.overlay import draw
@@ -51,10 +51,12 @@ class Explained:
     Attributes:
         folder: with the pictures, the maps and the tables.
         document: what ``explain --json`` prints.
+        unread: how many of the refused scans could not be read.
     """
 
     folder: Path
     document: dict[str, Any]
+    unread: int = 0
 
 
 def explain(
@@ -107,11 +109,18 @@ def explain(
     asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
     answers = explain_scans(model, files, asked, device=device, who=who, watch=watch)
     folder = Path(out) if out is not None else free_run_path("explain")
-    truth = truth_in(Path(run))
-    return Explained(
-        folder,
-        write_explanations(folder, model, asked, answers, truth=truth, cases=like),
+    unread: list[ScanError] = []
+
+    def noted() -> Iterator[Explanation | ScanError]:
+        for one in answers:
+            if isinstance(one, ScanError) and not isinstance(one, RefusedError):
+                unread.append(one)
+            yield one
+
+    document = write_explanations(
+        folder, model, asked, noted(), truth=truth_in(Path(run)), cases=like
     )
+    return Explained(folder, document, len(unread))
 
 
 def truth_in(run: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,9 @@ from tests.unit.serving.test_received import received, zipped
 
 from vit_dementia.cli.app import run as command
 from vit_dementia.data.volumes import Volume, write_volume
+from vit_dementia.inference.model_folder import write_likeness
 from vit_dementia.inference.predictor import Predictor
+from vit_dementia.preparation.likeness import Likeness
 from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.work import VIEW, Job, Work
 
@@ -184,6 +187,28 @@ def test_what_the_answer_hangs_on_lies_on_the_scan(slices, tmp_path) -> None:
     assert reply.body["class"] in served.CLASSES
     none = asked(slices, tmp_path / "2", noisy(0), question="explain", scan=2)
     assert none.status == 422
+
+
+def test_a_scan_unlike_the_training_is_neither_answered_nor_explained(
+    slice_model, tmp_path
+) -> None:
+    run = shutil.copytree(slice_model, tmp_path / "run")
+    seen = np.stack([served.picture(seed)[None] for seed in range(20)])
+    write_likeness(run, Likeness.of(seen))
+    work = Work(run, "cpu", ServingLimits())
+    noise = np.random.default_rng(0).integers(0, 255, (32, 24)).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, format="PNG")
+    words = "does not look like the scans of the training"
+    answer = asked(work, tmp_path / "1", out.getvalue())
+    (told,) = answer.body["results"]
+    assert told["probabilities"] is None
+    assert words in told["quality"]["reasons"][0]
+    refused = asked(work, tmp_path / "2", out.getvalue(), question="explain")
+    assert refused.status == 422
+    assert refused.body["error"]["faults"] == told["quality"]["reasons"]
+    fine = asked(work, tmp_path / "3", noisy(1), question="explain")
+    assert fine.status == 200
 
 
 def test_a_zip_of_dicom_is_one_scan_and_tells_nothing(
