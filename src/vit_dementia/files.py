@@ -7,10 +7,12 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from vit_dementia.errors import DataError
 from vit_dementia.limits import LIMITS
 
 # What a disk, or whoever owns it, refuses a writer by.
+_CHUNK = 1024**2  # bytes
 DISK_FAULTS = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
@@ -44,6 +47,69 @@ def replacing(path: Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path`` that takes its place on success, all of it.
+
+    What stood there goes only then. A crash leaves the old folder or the new one; in
+    the instant between two renames the old one is beside it, whole, as ``.old``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Whole, because processes that are kept from earlier work may stand elsewhere.
+    aside = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    aside.mkdir()
+    try:
+        yield aside
+        _sync_files(aside)
+        _exchange(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def adding_to(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``; on success its files move into that.
+
+    A fault before leaves ``folder`` as it was, and absent if it was. Files of other
+    names there stay.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.absolute().with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    aside.mkdir()
+    try:
+        yield aside
+        _sync_files(aside)
+        for file in sorted(one for one in aside.rglob("*") if one.is_file()):
+            target = folder / file.relative_to(aside)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    _sync_folder(folder)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    old = new.with_suffix(".old")
+    if not path.exists():
+        new.replace(path)
+        return
+    path.replace(old)
+    try:
+        new.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_files(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb+") as opened:
+                os.fsync(opened.fileno())
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows cannot open a folder to sync it
         return
@@ -52,6 +118,36 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def take_room(path: Path) -> None:
+    """Take room on the disk for every byte of a file that has holes.
+
+    A page of a mapped file that finds no room ends the process (SIGBUS), and nobody can
+    be told; this tells it before, as any other writer does.
+    """
+    size = path.stat().st_size
+    with path.open("rb+") as file:
+        if hasattr(os, "posix_fallocate"):
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+            return
+        for start in range(0, size, _CHUNK):
+            file.write(bytes(min(_CHUNK, size - start)))
+
+
+def disk_fault(error: OSError) -> str | None:
+    """Say in a line what a disk, or whoever owns it, refuses; None: another fault.
+
+    >>> print(disk_fault(OSError(errno.EROFS, "", "a")))
+    a: cannot be written or read (Read-only file system); needs room and the right
+    """
+    number = error.errno or 0
+    if number not in DISK_FAULTS:
+        return None
+    where = error.filename or "what was to be written"
+    cause = os.strerror(number)
+    return f"{where}: cannot be written or read ({cause}); needs room and the right"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,7 +193,12 @@ def parse_json(text: str) -> Any:
     Raises:
         ValueError: also of NaN, of infinity, and of a key that stands twice.
     """
-    return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    return json.loads(
+        text,
+        object_pairs_hook=_object,
+        parse_constant=_no_number,
+        parse_float=_finite,
+    )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,6 +212,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _no_number(text[:40])
 
 
 def sha256_of(path: Path) -> str:

@@ -93,11 +93,11 @@ def command(tmp_path: Path, monkeypatch, capsys) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def call(*arguments: object, check: int = 0) -> Done:
+    def call(*arguments: object, check: int | tuple[int, ...] = 0) -> Done:
         capsys.readouterr()
         exit_code = run([str(argument) for argument in arguments])
         stdout, stderr = capsys.readouterr()
-        assert exit_code == check, stderr
+        assert exit_code in (check if isinstance(check, tuple) else (check,)), stderr
         return Done(exit_code, stdout, stderr)
 
     return call

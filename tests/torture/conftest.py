@@ -10,6 +10,8 @@ from tests.integration.conftest import (  # noqa: F401  # fixtures
     command,
     paint_cohort,
 )
+from tests.unit.data.conftest import paint  # noqa: F401  # a fixture of `archive`
+from tests.unit.data.test_fetch import archive, kaggle  # noqa: F401  # fixtures
 
 from vit_dementia.cli.app import run
 from vit_dementia.inference.predictor import Predictor

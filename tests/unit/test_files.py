@@ -129,3 +129,81 @@ def test_of_many_writers_at_once_each_reader_sees_one_whole(tmp_path) -> None:
         for one in writing:
             one.result()
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_that_is_replaced_is_the_old_one_until_the_new_one_is_whole(
+    tmp_path,
+) -> None:
+    out = tmp_path / "out"
+    (out / "a").mkdir(parents=True)
+    (out / "a" / "old").write_text("old")
+
+    def break_off() -> None:
+        with files.replacing_folder(out) as aside:
+            (aside / "new").write_text("ha")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space"):
+        break_off()
+    assert (out / "a" / "old").read_text() == "old"
+    with files.replacing_folder(out) as aside:
+        (aside / "new").write_text("new")
+        assert (out / "a" / "old").exists()
+    assert [path.name for path in out.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one_there(
+    tmp_path, monkeypatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("old")
+    real = files.Path.replace
+
+    def refuse(path, target):
+        if path.suffix == ".part" and target == out:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, target)
+
+    monkeypatch.setattr(files.Path, "replace", refuse)
+
+    def replace() -> None:
+        with files.replacing_folder(out) as aside:
+            (aside / "new").write_text("new")
+
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        replace()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
+
+
+def test_files_are_added_to_a_folder_together_or_not_at_all(tmp_path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "kept").write_text("kept")
+    (out / "a").write_text("old")
+
+    def add(*, breaks_off: bool) -> None:
+        with files.adding_to(out) as aside:
+            (aside / "a").write_text("new")
+            if breaks_off:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            (aside / "b" / "c").parent.mkdir()
+            (aside / "b" / "c").write_text("new")
+
+    with pytest.raises(OSError, match="No space"):
+        add(breaks_off=True)
+    assert {f.name: f.read_text() for f in out.iterdir()} == {
+        "kept": "kept",
+        "a": "old",
+    }
+    add(breaks_off=False)
+    found = {f.name: f.read_text() for f in out.rglob("*") if f.is_file()}
+    assert found == {"kept": "kept", "a": "new", "c": "new"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("text", ["1e999", "[-1e999]", '{"a": NaN}'])
+def test_a_number_that_is_not_finite_is_no_json(text) -> None:
+    with pytest.raises(ValueError, match="is no JSON number"):
+        parse_json(text)

@@ -8,7 +8,6 @@ stderr.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +28,7 @@ from vit_dementia.errors import (
     Interrupted,
     VitDementiaError,
 )
-from vit_dementia.files import DISK_FAULTS
+from vit_dementia.files import disk_fault
 from vit_dementia.launch import this_launch
 
 VERBS = {
@@ -91,6 +90,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(tokens: Sequence[str]) -> int:
     """Run one command; return its exit code."""
     try:
+        code = _run(tokens)
+        print(end="", flush=True)  # a disk that is full refuses only now
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does.
+        sys.stdout = None  # nothing is left to flush
+        return 0
+    except OSError as error:
+        disk = disk_fault(error)
+        if disk is None:
+            raise
+        try:
+            print(end="", flush=True)
+        except OSError:
+            sys.stdout = None  # it would fail once more
+        return _fail(tokens, [disk], DataError.exit_code)
+    return code
+
+
+def _run(tokens: Sequence[str]) -> int:
+    try:
         app = make_app(tokens[:1])
         app.config = _recipe_of(tokens)
         with remarks_told():
@@ -108,20 +127,6 @@ def run(tokens: Sequence[str]) -> int:
         else:
             fault, code = "interrupted", 128 + signal.SIGINT
         return _fail(tokens, [fault], code)
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does.
-        sys.stdout = None  # nothing is left to flush
-        return 0
-    except OSError as error:
-        number = error.errno or 0
-        if number not in DISK_FAULTS:
-            raise
-        where = error.filename or "what was to be written"
-        cause = os.strerror(number)
-        fault = (
-            f"{where}: cannot be written or read ({cause}); needs room and the right"
-        )
-        return _fail(tokens, [fault], DataError.exit_code)
     return result if isinstance(result, int) else 0
 
 
@@ -162,7 +167,13 @@ def _fail(tokens: Sequence[str], faults: Sequence[str], code: int) -> int:
     for fault in faults:
         print(escaped(f"vit-dementia: {fault}"), file=sys.stderr)
     if "--json" in tokens:
-        print(json.dumps({"error": {"faults": list(faults), "exit_code": code}}))
+        document = {"error": {"faults": list(faults), "exit_code": code}}
+        try:
+            print(json.dumps(document), flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            sys.stdout = None  # a disk that is full; people were told above
     return code
 
 

@@ -7,7 +7,6 @@ aside from training, and the test folder decides nothing.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from vit_dementia.config import DataConfig, RunConfig, TrainConfig, VitConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.parts import cohort_of_parts
 from vit_dementia.errors import ConfigError, DataError, VitDementiaError
+from vit_dementia.files import disk_fault, write_bytes
 from vit_dementia.progress import Bar, Watch
 
 MODELS = Path("models")
@@ -196,7 +196,7 @@ def _leak_warning(cohort: Cohort, out: Path, watch: Watch) -> str:
 
 
 def _finish(run: Path, name: str) -> None:
-    shutil.copyfile(run / "history.pkl", MODELS / f"{name}_losses.pkl")
+    write_bytes(MODELS / f"{name}_losses.pkl", (run / "history.pkl").read_bytes())
     print(f"written: {MODELS / name}.pth and {MODELS / name}_losses.pkl")
 
 
@@ -245,8 +245,13 @@ def main(app: App) -> None:
         app(
             tokens, exit_on_error=False, print_error=False, result_action="return_value"
         )
-    except (VitDementiaError, CycloptsError) as error:
+    except (VitDementiaError, CycloptsError, OSError) as error:
         faults = getattr(error, "faults", (" ".join(str(error).split()),))
+        if isinstance(error, OSError):
+            disk = disk_fault(error)
+            if disk is None:
+                raise
+            faults = (disk,)
         for fault in faults:
             print(escaped(f"{app.name[0]}: {fault}"), file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))

@@ -21,7 +21,7 @@ from joblib import Parallel, delayed
 from numpy.lib.format import open_memmap
 
 from vit_dementia.errors import DataError, ScanError
-from vit_dementia.files import fingerprint, read_json, replacing, write_json
+from vit_dementia.files import fingerprint, read_json, replacing, take_room, write_json
 
 _LAYOUT = 3  # of an entry; another one is another key
 Prepare = Callable[[Path], UInt8[np.ndarray, "..."]]
@@ -71,9 +71,7 @@ def pack(
     data, facts = folder / f"{key}.npy", folder / f"{key}.json"
     if not facts.exists():
         with replacing(data) as aside:
-            images = open_memmap(
-                aside, mode="w+", dtype=np.uint8, shape=(len(files), *shape)
-            )
+            images = mapped(aside, np.uint8, (len(files), *shape))
             unread = _fill(files, prepare, images, advance)
             images.flush()
             del images  # Windows renames no file that is mapped
@@ -91,14 +89,23 @@ def pack(
     return Packed(images, causes)
 
 
+def mapped(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap:
+    """Return a new ``.npy`` file as a memory-mapped array, its room on the disk taken.
+
+    Raises:
+        OSError: if there is no room for all of it.
+    """
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    take_room(path)
+    return array
+
+
 def _drop_rows(file: Path, dropped: set[int]) -> None:
     """Write the file anew without some of its rows, a row at a time."""
     everything = np.load(file, mmap_mode="r", allow_pickle=False)
     kept = [row for row in range(len(everything)) if row not in dropped]
     with replacing(file) as aside:
-        fewer = open_memmap(
-            aside, mode="w+", dtype=np.uint8, shape=(len(kept), *everything.shape[1:])
-        )
+        fewer = mapped(aside, np.uint8, (len(kept), *everything.shape[1:]))
         for place, row in enumerate(kept):
             fewer[place] = everything[row]
         fewer.flush()

@@ -105,20 +105,21 @@ def fetch(
         f"{site}/api/v1/datasets/download/{name}", archive, sha256=sha256, watch=watch
     )
     try:
-        num_files = unpack(archive, out)
+        with files.replacing_folder(out) as aside:
+            num_files = unpack(archive, aside)
+            files.write_json(
+                aside / RECORD,
+                {
+                    "format": FORMAT,
+                    "name": name,
+                    "page": terms.page,
+                    "license": terms.license,
+                    "sha256": found,
+                    "files": num_files,
+                },
+            )
     finally:
         archive.unlink()
-    files.write_json(
-        out / RECORD,
-        {
-            "format": FORMAT,
-            "name": name,
-            "page": terms.page,
-            "license": terms.license,
-            "sha256": found,
-            "files": num_files,
-        },
-    )
     said = "was found as expected" if sha256 else f"is recorded in {RECORD}"
     note = f"the SHA-256 of the archive, {found}, {said}"
     (watch or Quiet()).say(note)

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
-from vit_dementia.data.cache import default_cache, make_private
+from vit_dementia.data.cache import default_cache, make_private, mapped
 from vit_dementia.files import replacing, write_json
 
 
@@ -39,7 +38,7 @@ def kept_array(
     data = folder / f"{key[:32]}.npy"
     if not data.with_suffix(".json").exists():
         with replacing(data) as aside:
-            array = open_memmap(aside, mode="w+", dtype=dtype, shape=shape)
+            array = mapped(aside, dtype, shape)
             fill(array)
             array.flush()
             del array  # Windows renames no file that is mapped

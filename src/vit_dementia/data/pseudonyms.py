@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -41,14 +42,9 @@ def read_salt(path: Path | None = None) -> bytes:
     path = path or default_salt_file()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            salt = path.read_bytes()
-        else:
-            salt = secrets.token_hex(_BYTES).encode()
-            with os.fdopen(made, "wb") as file:
-                file.write(salt)
+        if not path.exists():
+            _make_salt(path)
+        salt = path.read_bytes()
     except OSError as error:
         raise DataError(
             f"{path}: the salt of pseudonyms cannot be read or made "
@@ -60,6 +56,21 @@ def read_salt(path: Path | None = None) -> bytes:
             "needed"
         )
     return salt.strip()
+
+
+def _make_salt(path: Path) -> None:
+    """Write a salt, whole or not at all; of two who make one, the first one's stays."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    made = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(made, "wb") as file:
+            file.write(secrets.token_hex(_BYTES).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            aside.rename(path) if os.name == "nt" else os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def pseudonym(prefix: str, name: str, salt: bytes) -> str:

@@ -9,6 +9,7 @@ Shapes: ``n`` scans, ``c`` channels, ``k`` classes, ``*space`` the sides of a sc
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from jaxtyping import Float32
 
 from vit_dementia.export.bundle import SCRIPT, write_bundle
 from vit_dementia.export.record import INPUT, OUTPUT, record_of, shape_of
+from vit_dementia.files import write_bytes
 from vit_dementia.inference.model_folder import SavedModel
 
 OPSET = 18  # of ONNX; read by every runtime since 2023
@@ -40,10 +42,11 @@ class Format:
 
 def write_torch_export(model: SavedModel, folder: Path) -> None:
     """Write ``model.pt2`` for ``torch.export.load``."""
+    whole = io.BytesIO()
     with _silenced():
-        torch.export.save(
-            _program(model), folder / TORCH_EXPORT, extra_files=record_of(model)
-        )
+        torch.export.save(_program(model), whole, extra_files=record_of(model))
+    # By way of memory: on a full disk torch's own writer ends the process.
+    write_bytes(folder / TORCH_EXPORT, whole.getvalue())
 
 
 def open_torch_export(folder: Path) -> Callable[[Scans], Logits]:
@@ -98,7 +101,13 @@ def write_openvino(model: SavedModel, folder: Path) -> None:
     converted.outputs[0].set_names({OUTPUT})
     for name, text in record_of(model).items():
         converted.set_rt_info(text, ["vit_dementia", name])
-    openvino.save_model(converted, folder / OPENVINO, compress_to_fp16=False)
+    try:
+        openvino.save_model(converted, folder / OPENVINO, compress_to_fp16=False)
+    except RuntimeError:
+        # It never says why. If it is the disk, this fails too, and says so.
+        weights = sum(one.nbytes for one in model.network.state_dict().values())
+        write_bytes(folder / OPENVINO, bytes(2 * weights))
+        raise
 
 
 def open_openvino(folder: Path) -> Callable[[Scans], Logits]:
@@ -118,7 +127,9 @@ def write_monai(model: SavedModel, folder: Path) -> None:
     write_bundle(model, folder)
     with _silenced():
         traced = torch.jit.trace(model.network.eval(), _example(model))
-        torch.jit.save(traced, folder / SCRIPT, _extra_files=record_of(model))
+        whole = io.BytesIO()
+        torch.jit.save(traced, whole, _extra_files=record_of(model))
+    write_bytes(folder / SCRIPT, whole.getvalue())
 
 
 def open_monai(folder: Path) -> Callable[[Scans], Logits]:

@@ -12,8 +12,6 @@ Shapes: ``f`` models that answer together, ``m`` rows, ``k`` classes.
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +23,14 @@ from jaxtyping import Bool, Float, UInt8
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.errors import CheckpointError, RefusedError
 from vit_dementia.evaluation.calibrated import Calibration
-from vit_dementia.files import is_intact, read_json, sealed, write_json, write_text
+from vit_dementia.files import (
+    is_intact,
+    read_json,
+    replacing_folder,
+    sealed,
+    write_json,
+    write_text,
+)
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.lora import merged_state
 from vit_dementia.models.vit import VisionTransformer
@@ -101,8 +106,7 @@ def write_model_folder(
     facts: Mapping[str, Any],
 ) -> None:
     """Write the model folder whole: a crash leaves the one before or none."""
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    try:
+    with replacing_folder(folder) as aside:
         native.save(
             merged_state(network),
             network.architecture,
@@ -114,11 +118,6 @@ def write_model_folder(
         )
         write_json(aside / PREPROCESSING, sealed(preprocessing.to_dict()))
         write_text(aside / "README.md", _card(network, classes, facts))
-        if folder.exists():
-            shutil.rmtree(folder)
-        aside.replace(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def read_model_folder(path: Path) -> SavedModel:

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.data.private import private_folder
+from vit_dementia.files import disk_fault
 from vit_dementia.serving.desk import BusyError, Desk
 from vit_dementia.serving.gate import Gate, Rules
 from vit_dementia.serving.limits import ServingLimits
@@ -38,6 +39,7 @@ _WORDS = {
     405: "this is asked in another way; see /openapi.json",
     408: "the request took too long to arrive",
     413: "too large; needs less at once",
+    507: "the disk of this machine takes no more; ask again when it has room",
 }
 
 
@@ -190,6 +192,13 @@ def _tell_faults(app: FastAPI) -> None:
     async def too_slow(_request: Request, _error: Exception) -> Response:
         return JSONResponse(refusal(408, _WORDS[408]).body, 408)
 
+    async def no_room(_request: Request, error: Exception) -> Response:
+        # The name of the file is ours; what it says of this machine is nobody's matter.
+        if not isinstance(error, OSError) or disk_fault(error) is None:
+            raise error
+        return JSONResponse(refusal(507, _WORDS[507]).body, 507)
+
+    app.add_exception_handler(OSError, no_room)
     app.add_exception_handler(HTTPException, by_status)
     app.add_exception_handler(RequestValidationError, unprocessable)
     app.add_exception_handler(BusyError, busy)

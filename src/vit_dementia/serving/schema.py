@@ -26,6 +26,7 @@ _WHEN: Final = {
     422: "No scan, or one that cannot be used.",
     503: "Every place is taken.",
     504: "The answer took too long and was given up.",
+    507: "The disk of the machine is full.",
 }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vit_dementia.files import write_bytes, write_text
+from vit_dementia.errors import DataError
+from vit_dementia.files import parse_json, replacing, write_bytes, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +65,36 @@ def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
 
 
 def read_history(path: Path) -> list[EpochRecord]:
-    """Read ``history.jsonl``; a run before its first epoch has none."""
+    """Read ``history.jsonl``; a run before its first epoch has none.
+
+    Raises:
+        DataError: naming the line that is damaged.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [EpochRecord(**json.loads(line)) for line in lines]
+    records = list[EpochRecord]()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            records.append(_record_in(parse_json(line)))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        cause = " ".join(str(error).split())
+        where = f"{path}: line {len(records) + 1}"
+        raise DataError(f"{where} is damaged ({cause})") from error
+    return records
+
+
+def _record_in(told: Any) -> EpochRecord:
+    record = EpochRecord(**told)
+    for field in fields(record):
+        value = getattr(record, field.name)
+        wanted = int if field.name == "epoch" else int | float
+        may_lack = "None" in str(field.type)
+        if isinstance(value, bool) or not (
+            isinstance(value, wanted) or (value is None and may_lack)
+        ):
+            raise ValueError(f"{field.name} is {str(value)[:40]!r}")
+    return record
 
 
 def historical_curves(records: Sequence[EpochRecord]) -> dict[str, list[float]]:
@@ -103,10 +129,8 @@ def draw_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:
     figure = Figure(figsize=(9, 3.5))
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.15, top=0.9, wspace=0.18)
     plot_curves(curves, figure.subplots(1, 2))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part.png")
-    figure.savefig(aside, dpi=110)
-    aside.replace(path)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110, format="png")
 
 
 def plot_curves(curves: Mapping[str, Sequence[float]], axes: Iterable[Any]) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +20,7 @@ from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split
 from vit_dementia.errors import DataError
-from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.files import read_json, replacing_folder, write_json, write_text
 from vit_dementia.inference.model_folder import find_model_folder
 
 _VERSIONS_OF = ("torch", "lightning-fabric", "numpy", "scikit-learn", "pillow")
@@ -57,21 +55,13 @@ class RunFolder:
             DataError: if there is something at ``path`` already.
         """
         cls.refuse_taken(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        aside.mkdir()
-        try:
+        with replacing_folder(path) as aside:
             write_text(aside / "config.toml", recipes.to_toml(config))
             cohort.write(aside / "cohort.tsv")
             split.write(aside / "split.json")
             write_json(aside / "environment.json", environment())
             for name, text in (beside or {}).items():
                 write_text(aside / name, text)
-            if path.exists():
-                path.rmdir()  # empty, or refuse_taken would have raised
-            aside.replace(path)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
         return cls(path)
 
     @staticmethod

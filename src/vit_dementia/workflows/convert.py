@@ -9,7 +9,7 @@ from typing import Any
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.errors import CheckpointError
-from vit_dementia.files import write_text
+from vit_dementia.files import adding_to, write_text
 from vit_dementia.inference.model_folder import PREPROCESSING, read_preprocessing
 from vit_dementia.models.weights.record import Weights
 from vit_dementia.models.weights.saving import parity, save_weights
@@ -65,15 +65,18 @@ def convert(
     if all_tokens:
         every = dataclasses.replace(weights.architecture, visible=None)
         weights = dataclasses.replace(weights, architecture=every)
-    path = save_weights(weights, out, form, channels=channels)
-    if form == "huggingface":
-        write_text(out / "README.md", _card(weights, preprocessing))
-    difference = parity(weights, path)
-    if not difference <= LARGEST_DIFFERENCE:
-        raise CheckpointError(
-            f"{path}: gives other logits than what was read (by {difference:.1e});"
-            " needs the same; do not use it, and report this as a bug"
-        )
+    with adding_to(out) as aside:
+        written = save_weights(weights, aside, form, channels=channels)
+        if form == "huggingface":
+            write_text(aside / "README.md", _card(weights, preprocessing))
+        difference = parity(weights, written)
+        path = out / written.name
+        if not difference <= LARGEST_DIFFERENCE:
+            raise CheckpointError(
+                f"{path}: would give other logits than what was read (by"
+                f" {difference:.1e}); needs the same; nothing was written; report this"
+                " as a bug"
+            )
     return Converted(path, weights.layout, weights.classes, difference)
 
 

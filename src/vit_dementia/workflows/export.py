@@ -8,10 +8,8 @@ Shapes: ``n`` scans, ``c`` channels, ``*space`` their sides.
 
 from __future__ import annotations
 
-import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from vit_dementia.errors import CheckpointError, ConfigError, DataError, ScanErr
 from vit_dementia.export.engines import not_installed
 from vit_dementia.export.formats import FORMATS
 from vit_dementia.export.record import record_of
-from vit_dementia.files import sha256_of, write_json
+from vit_dementia.files import replacing_folder, sha256_of, write_json
 from vit_dementia.inference.model_folder import (
     SavedModel,
     find_model_folder,
@@ -108,7 +106,7 @@ def export(
     scans = checking_scans(source, model, check_on)
     network = model.network.seeing(None) if all_tokens else model.network
     expected = logits_of(network, scans)
-    with put_in_place(out) as aside:
+    with replacing_folder(out) as aside:
         try:
             if form in FORMATS:
                 FORMATS[form].write(model, aside)
@@ -176,7 +174,8 @@ def _copied(
 ) -> VisionTransformer:
     """Write the weights in a layout and return the network that is read back."""
     if form == NATIVE:
-        shutil.copytree(find_model_folder(source), folder, dirs_exist_ok=True)
+        for file in find_model_folder(source).iterdir():
+            shutil.copyfile(file, folder / file.name)
         return read_model_folder(folder).network
     done = convert(
         read_weights(find_model_folder(source)),
@@ -195,18 +194,3 @@ def logits_of(network: VisionTransformer, scans: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         parts = [network.eval()(part) for part in inputs.split(AT_ONCE)]
     return torch.cat(parts).numpy()
-
-
-@contextmanager
-def put_in_place(out: Path) -> Iterator[Path]:
-    """Yield a new folder that becomes ``out`` on success and vanishes otherwise."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    aside.mkdir()
-    try:
-        yield aside
-        if out.exists():
-            out.rmdir()  # empty, or refuse_taken would have raised
-        aside.replace(out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -24,7 +24,7 @@ from vit_dementia.evaluation.metrics import auroc, balanced_accuracy
 from vit_dementia.export.engines import not_installed
 from vit_dementia.export.formats import open_onnx
 from vit_dementia.export.int8 import NUM_CALIBRATION, write_int8
-from vit_dementia.files import write_json
+from vit_dementia.files import replacing_folder, write_json
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel, read_model_folder
 from vit_dementia.preparation.spec import rows_of, rows_per_scan
@@ -33,7 +33,6 @@ from vit_dementia.workflows.export import (
     AT_ONCE,
     FORMAT_VERSION,
     logits_of,
-    put_in_place,
 )
 
 
@@ -115,7 +114,7 @@ def export_int8(source: Path, out: Path) -> Rounded:
     chosen = _read(folder, model, "val")
     shown = _read(folder, model, "train", at_most=NUM_CALIBRATION)
     before = logits_of(model.network, chosen.scans)
-    with put_in_place(out) as aside:
+    with replacing_folder(out) as aside:
         try:
             write_int8(model, aside, shown.scans)
             answer = open_onnx(aside)

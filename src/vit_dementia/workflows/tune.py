@@ -40,6 +40,7 @@ from vit_dementia.workflows.tune_space import (
     with_values,
     write_space,
 )
+from vit_dementia.workflows.tune_study import database_faults_raised, open_study
 
 if TYPE_CHECKING:
     import optuna
@@ -237,38 +238,26 @@ def _search(
     watch = Logged(terminal, folder.path / "log.txt")
     left, split = without_test(cohort, folder.split(cohort), config.fold)
     ends = time.monotonic() + 60 * (limits.minutes or float("inf"))
-    study = _study(folder.path / STUDY, config)
-    search = _Search(folder, config, left, split, study, ends, cache, watch, terminal)
-    while True:
-        trial = _stopped(study)
-        if trial is None and len(study.trials) >= limits.trials:
-            break
-        try:
-            if time.monotonic() > ends:
-                raise _TimeIsUp
-            search.train(trial or _next(study, space, config))
-        except _TimeIsUp:
-            watch.say(f"{limits.minutes:g} minutes are over: go on by --resume")
-            break
-    found = Found(folder, split, _trials(study, folder))
+    with database_faults_raised(folder.path / STUDY):
+        study = open_study(folder.path / STUDY, config.train.epochs)
+        search = _Search(
+            folder, config, left, split, study, ends, cache, watch, terminal
+        )
+        while True:
+            trial = _stopped(study)
+            if trial is None and len(study.trials) >= limits.trials:
+                break
+            try:
+                if time.monotonic() > ends:
+                    raise _TimeIsUp
+                search.train(trial or _next(study, space, config))
+            except _TimeIsUp:
+                watch.say(f"{limits.minutes:g} minutes are over: go on by --resume")
+                break
+        found = Found(folder, split, _trials(study, folder))
     found.write()
     watch.say(found.sentence())
     return found
-
-
-def _study(path: Path, config: RunConfig) -> optuna.Study:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        study_name="tune",
-        storage=f"sqlite:///{path.resolve()}",
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(
-            n_startup_trials=4, n_warmup_steps=config.train.epochs // 4
-        ),
-        load_if_exists=True,
-    )
 
 
 def _stopped(study: optuna.Study) -> optuna.Trial | None:

@@ -6,8 +6,6 @@ Both are made aside and renamed at the end, so that a folder is whole or not the
 from __future__ import annotations
 
 import gzip
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from vit_dementia import files
 from vit_dementia.data.phantoms.atlas import Atlas, Grid, load_atlas
 from vit_dementia.data.phantoms.grids import affine_of, slice_axes, volume_axes
 from vit_dementia.data.phantoms.head import load_head
@@ -226,14 +225,5 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         found = "holds files" if out.is_dir() else "is a file"
         message = f"{out}: {found}; needs a new or empty folder; name another one"
         raise DataError(message)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Whole, because processes that are kept from earlier work may stand elsewhere.
-    aside = out.absolute().with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    aside.mkdir()
-    try:
+    with files.replacing_folder(out) as aside:
         yield aside
-        if out.exists():
-            out.rmdir()  # empty, as seen above
-        aside.rename(out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -6,13 +6,14 @@ Its LayerNorms add 1e-5. Its files say neither their classes nor their heads, so
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vit_dementia.files import replacing, write_json
+from vit_dementia.files import write_bytes, write_json
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.weights.describe import described
 from vit_dementia.models.weights.names import (
@@ -110,8 +111,10 @@ def save_state(
     classes: Sequence[str],
 ) -> None:
     """Write a plain state dict as ``.pth`` and what it does not say beside it."""
-    with replacing(path) as aside, aside.open("wb") as file:  # tells a full disk
-        torch.save({k: v.detach().cpu().clone() for k, v in state.items()}, file)
+    # By way of memory: on a full disk torch's own writer ends the process.
+    whole = io.BytesIO()
+    torch.save({k: v.detach().cpu().clone() for k, v in state.items()}, whole)
+    write_bytes(path, whole.getvalue())
     content = {
         "classes": list(classes),
         "image_size": list(architecture.image_size),
