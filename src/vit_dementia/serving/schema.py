@@ -24,7 +24,7 @@ _WHEN: Final = {
     415: "The body is packed.",
     421: "Asked under another name than this server's.",
     422: "No scan, or one that cannot be used.",
-    503: "Every place is taken.",
+    503: "Every place is taken, or the model has to be loaded again.",
     504: "The answer took too long and was given up.",
     507: "The disk of the machine is full.",
 }

@@ -33,6 +33,7 @@ _DIED = (
     "the process that read it ended; the scan is damaged or needs more memory than it "
     "may take"
 )
+_BEGUN = b"begun"
 _BUG = "a fault of this program, told in its log; no answer"
 
 
@@ -82,24 +83,45 @@ class Worker:
         self.facts = told
 
     def __call__(self, jobs: Sequence[Job]) -> list[Reply]:
-        """Answer jobs; where one of them ends the process, each is asked alone."""
+        """Answer jobs; where one of them ends the process, each is asked alone.
+
+        A process that has ended before it began is no fault of theirs: another one is
+        asked.
+
+        Raises:
+            CheckpointError: if that does not begin either; ask again later.
+        """
+        told = self._ask(jobs)
+        if told is None:
+            self._start_again()
+            told = self._ask(jobs)
+        if told is None:
+            raise CheckpointError("serve: the process with the model does not stay")
+        if isinstance(told, list):
+            return told
+        self._start_again()
+        return [self([one])[0] for one in jobs] if len(jobs) > 1 else [told]
+
+    def _ask(self, jobs: Sequence[Job]) -> list[Reply] | Reply | None:
+        """Return the replies, why there are none, or None if nothing was begun."""
         assert self._pipe is not None
+        too_long = refusal(504, _TOO_LONG.format(self._limits.seconds))
+        begun = False
         try:
             self._pipe.send_bytes(json.dumps([one.to_dict() for one in jobs]).encode())
-            in_time = self._pipe.poll(self._limits.seconds)
-            told = json.loads(self._pipe.recv_bytes()) if in_time else None
+            if not self._pipe.poll(self._limits.seconds):
+                return too_long
+            begun = bool(self._pipe.recv_bytes())
+            if not self._pipe.poll(self._limits.seconds):
+                return too_long
+            return [Reply(**one) for one in json.loads(self._pipe.recv_bytes())]
         except (EOFError, OSError):
-            in_time, told = True, None
-        if told is not None:
-            return [Reply(**one) for one in told]
+            return refusal(422, _DIED) if begun else None
+
+    def _start_again(self) -> None:
         log.warning("the process with the model is started again")
         self._end()
         self.start()
-        if len(jobs) > 1:
-            return [self([one])[0] for one in jobs]
-        if in_time:
-            return [refusal(422, _DIED)]
-        return [refusal(504, _TOO_LONG.format(self._limits.seconds))]
 
     def stop(self) -> None:
         """End the process, whatever it does; it is not started again."""
@@ -130,6 +152,7 @@ def serve_pipe(
     try:
         while True:
             jobs = [Job.from_dict(one) for one in json.loads(pipe.recv_bytes())]
+            pipe.send_bytes(_BEGUN)  # from here on it is their fault if this ends
             _send(pipe, [_told(reply) for reply in answered(work, jobs)])
     except (EOFError, OSError):  # the server is gone
         return

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
+import httpx
 import pytest
 from tests.unit.serving import served
 
@@ -22,12 +23,24 @@ from vit_dementia.serving.worker import Worker, answered, bound
 RESOURCE = pytest.importorskip("resource")
 
 
+class Ending(Connection):
+    """A process's end of a pipe, which it leaves when it is told to."""
+
+    left = False
+
+    def recv_bytes(self, maxlength=None) -> bytes:
+        while not self.poll(0.01):
+            if self.left:
+                raise EOFError
+        return super().recv_bytes(maxlength)
+
+
 class Thread:
     """A process as `Worker` knows it."""
 
     def __init__(self, target, args, daemon) -> None:
         pipe, *rest = args
-        self._pipe = Connection(os.dup(pipe.fileno()))  # as a process has its own
+        self._pipe = Ending(os.dup(pipe.fileno()))  # as a process has its own
         self._target, self._rest = target, rest
         self._thread = threading.Thread(target=self._run, daemon=daemon)
         self._thread.let_go = threading.Event()
@@ -47,6 +60,11 @@ class Thread:
     def kill(self) -> None:
         self._killed = True
         self._thread.let_go.set()
+
+    def end(self) -> None:
+        """End as a process does that somebody kills while it has nothing to do."""
+        self._pipe.left = True
+        self._thread.join()
 
     def join(self) -> None:
         """Let it see by itself that nobody listens."""
@@ -121,7 +139,42 @@ def test_a_job_that_ends_the_process_costs_its_own_answer_alone(
 def test_after_the_end_nothing_is_started_again(make) -> None:
     working = make()
     working.stop()
-    assert [one.status for one in working(jobs("a"))] == [422]
+    with pytest.raises(CheckpointError, match="does not stay"):  # of which comes a 503
+        working(jobs("a"))
+
+
+def test_a_process_that_ended_while_it_was_idle_is_replaced_and_its_job_answered(
+    make, caplog
+) -> None:
+    working = make()
+    for asked in (["a"], ["a", "b"]):
+        working._process.end()
+        assert not working._process.is_alive()
+        assert [one.status for one in working(jobs(*asked))] == [200] * len(asked)
+    assert caplog.text.count("started again") == 2
+
+
+def test_where_no_process_stays_whoever_asks_is_told_to_come_back(
+    make, monkeypatch
+) -> None:
+    working = make()
+    working._process.end()
+    as_it_was = Worker.start
+
+    def started(self) -> None:
+        as_it_was(self)
+        self._process.end()
+
+    monkeypatch.setattr(Worker, "start", started)
+    asking = served.Here(working)
+    asking.facts = working.facts
+    with served.listening(asking) as url:
+        form = {"files": [("files", b"a scan")], "timeout": 60}
+        told = httpx.post(f"{url}/v1/predict", **form)
+        assert told.status_code == 503
+        assert int(told.headers["Retry-After"]) > 0
+        monkeypatch.setattr(Worker, "start", as_it_was)
+        assert httpx.post(f"{url}/v1/predict", **form).status_code == 200
 
 
 @pytest.mark.parametrize(("name", "words"), [("bad", "no model"), ("heavy", "ended")])
