@@ -9,17 +9,13 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.unit.serving.served import SLICES, picture, write_model
+from tests.unit.serving.served import SLICES, calibrate, picture, write_model
 
 from vit_dementia.errors import ConfigError
-from vit_dementia.evaluation.calibrated import Calibration
-from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.inference.growing import GrowingTables
-from vit_dementia.inference.model_folder import read_model_folder, write_calibration
 from vit_dementia.inference.predictor import Predictor
 from vit_dementia.workflows import predict_apart
 from vit_dementia.workflows.apart import Died
@@ -39,21 +35,7 @@ def scans(tmp_path):
 @pytest.fixture
 def model(tmp_path):
     """Write a model that was calibrated on forty people."""
-    run = write_model(tmp_path / "run", SLICES)
-    classes = read_model_folder(run).classes
-    rng = np.random.default_rng(0)
-    label = np.arange(40) % 2
-    share = np.clip(label * 0.4 + rng.uniform(0, 0.6, 40), 0.01, 0.99)
-    told = Predictions.from_arrays(
-        classes,
-        participant_ids=[f"sub-{number:02}" for number in range(40)],
-        session_ids=["n/a"] * 40,
-        paths=[f"{number}.png" for number in range(40)],
-        labels=[classes[one] for one in label],
-        probabilities=np.stack([1 - share, share], axis=1),
-    )
-    write_calibration(run, Calibration.fit(told, positive=classes[1:]))
-    return run
+    return calibrate(write_model(tmp_path / "run", SLICES))
 
 
 def test_the_page_tells_what_the_document_tells_and_names_no_file(

@@ -14,6 +14,9 @@ from typing import Any
 
 import jinja2
 
+FORMAT = 1
+"""of the page: its parts are named in docs/reference/files.md"""
+
 _ANSWERS = {
     "yes": "Yes: on the side of {positive}.",
     "no": "No: on the side of {negative}, not of {positive}.",
@@ -39,6 +42,7 @@ def page(
     )
     results = document["results"]
     return environment.from_string(source.read_text(encoding="utf-8")).render(
+        format=FORMAT,
         document=document,
         facts=facts,
         people=[_card(person, facts, maps) for person in document["participants"]],

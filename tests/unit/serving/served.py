@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ import torch
 import uvicorn
 
 from vit_dementia.config import VitConfig
-from vit_dementia.evaluation.calibrated import Calibration
+from vit_dementia.evaluation.calibrated import Calibration, Sets
+from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scaling import Scaling
-from vit_dementia.inference.model_folder import write_calibration, write_model_folder
+from vit_dementia.inference.model_folder import (
+    read_model_folder,
+    write_calibration,
+    write_model_folder,
+)
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.slab import SlabPreprocessing
@@ -60,6 +66,25 @@ def write_model(folder: Path, preprocessing: SlicePreprocessing | SlabPreprocess
     )
     write_calibration(folder, calibration)
     return folder
+
+
+def calibrate(run: Path, *, sets: Sets | None = None) -> Path:
+    """Calibrate a model of two classes on forty people who do not exist."""
+    classes = read_model_folder(run).classes
+    rng = np.random.default_rng(0)
+    label = np.arange(40) % 2
+    share = np.clip(label * 0.4 + rng.uniform(0, 0.6, 40), 0.01, 0.99)
+    told = Predictions.from_arrays(
+        classes,
+        participant_ids=[f"sub-{number:02}" for number in range(40)],
+        session_ids=["n/a"] * 40,
+        paths=[f"{number}.png" for number in range(40)],
+        labels=[classes[one] for one in label],
+        probabilities=np.stack([1 - share, share], axis=1),
+    )
+    found = replace(Calibration.fit(told, positive=classes[1:]), sets=sets)
+    write_calibration(run, found)
+    return run
 
 
 def picture(seed: int = 0) -> np.ndarray:
