@@ -54,10 +54,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     What stood there goes only then. A crash leaves the old folder or the new one; in
     the instant between two renames the old one is beside it, whole, as ``.old``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Whole, because processes that are kept from earlier work may stand elsewhere.
-    aside = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    aside.mkdir()
+    aside = _new_folder_beside(path)
     try:
         yield aside
         _sync_files(aside)
@@ -67,6 +64,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
+def _new_folder_beside(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Whole, because processes that are kept from earlier work may stand elsewhere.
+    aside = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    aside.mkdir()
+    return aside
+
+
 @contextmanager
 def adding_to(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside ``folder``; on success its files move into that.
@@ -74,9 +79,7 @@ def adding_to(folder: Path) -> Iterator[Path]:
     A fault before leaves ``folder`` as it was, and absent if it was. Files of other
     names there stay.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.absolute().with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    aside.mkdir()
+    aside = _new_folder_beside(folder)
     try:
         yield aside
         _sync_files(aside)

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from tests.unit.data.links import link
 from tests.unit.serving.served import SLABS, SLICES, head, picture, write_model
 
 from vit_dementia.data.volumes import Volume, write_volume
@@ -146,12 +147,6 @@ def test_volumes_in_a_zip_get_the_answers_of_the_files(
     if kind == "dicom":
         said = [one for one in zipped["results"] if SENTINEL in one["participant_id"]]
         assert said == []
-
-
-def link(name: str) -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo(name)
-    member.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return member
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import stat
 import zipfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.data.links import link
 
 from vit_dementia.data.archives import unpack
 from vit_dementia.errors import DataError
@@ -28,12 +28,6 @@ def test_an_archive_is_unpacked_as_python_does_it(tmp_path) -> None:
         twin = tmp_path / "ours" / file.relative_to(tmp_path / "theirs")
         assert twin.read_bytes() == file.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "ours", "theirs"]
-
-
-def link(name: str) -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo(name)
-    member.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return member
 
 
 @pytest.mark.parametrize(
