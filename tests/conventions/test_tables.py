@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_maps_of_permuted_labels_stand_on_the_page_and_differ_from_the_true() ->
         assert f"| {row.method} | {row.permuted:.2f} (".replace("-0", "\u22120") in page
         assert row.permuted_high < DESTROYED
         assert row.learned > 0.95
+
+
+def test_what_preparing_takes_stands_on_its_page() -> None:
+    table = pd.read_csv(TABLES / "prepare.tsv", sep="\t")
+    page = (TABLES.parent / "how-to" / "prepare.md").read_text("utf-8")
+    assert sorted(table.pipeline) == ["fast", "none", "t1-linear"]
+    assert (table.same_again == "yes").all()
+    for _, row in table.iterrows():
+        (line,) = re.findall(rf"^\| `{row.pipeline}`.*$", page, re.MULTILINE)
+        said = f"| {row.cpu_s_per_scan:.0f} s, {row.peak_mib / 1024:.1f} GB |"
+        assert line.endswith(said)
 
 
 def test_labels_are_permuted_among_people_who_each_keep_one(tmp_path) -> None:
