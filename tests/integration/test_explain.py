@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import nibabel as nib
@@ -145,6 +146,33 @@ def test_what_cannot_be_read_is_listed_and_the_rest_explained(
     assert "refused: broken.png" in done.stderr
     assert len(pd.read_csv(tmp_path / "maps" / "explanations.tsv", sep="\t")) == 1
     command("explain", trained / "run", "broken.png", "--out=none", check=2)
+
+
+def test_a_scan_in_a_zip_is_explained_as_the_file_is(
+    trained, command, tmp_path, monkeypatch
+) -> None:
+    (tmp_path / "aside").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "aside"))
+    scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
+    shutil.copy(scan, tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "scans.zip", "w") as archive:
+        archive.write("a.png")
+        archive.writestr("b.png", b"nothing")
+    (tmp_path / "who.csv").write_text("path,participant_id\na.png,somebody\n")
+    words = ("--method=rollout", "--participants=who.csv", "--json")
+    asked = (*words, "--cases=2", "--show-scans")
+    plain = command("explain", trained / "run", "a.png", *asked, "--out=plain")
+    zipped = command(
+        "explain", trained / "run", "scans.zip", *asked, "--out=zip", check=3
+    )
+    (one,), (two,) = (json.loads(done.stdout)["results"] for done in (plain, zipped))
+    assert two == one | {"path": "scans.zip/a.png"}
+    assert two["participant_id"] == "somebody"
+    assert "refused: scans.zip/b.png: " in zipped.stderr
+    for name in ("0001.png", "0001-cases.png"):
+        files = [tmp_path / folder / name for folder in ("plain", "zip")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert list((tmp_path / "aside").iterdir()) == []
 
 
 def test_what_predict_refuses_explain_refuses_in_the_same_words(

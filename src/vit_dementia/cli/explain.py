@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,7 @@ def explain(
 
     Args:
         run: run folder, or its model folder.
-        scans: images or volumes, or folders of them.
+        scans: images or volumes, or folders or zips of them.
         method: how [default: the one that found the place best on phantoms].
         label: the class that is explained [default: the one predicted].
         layer: block of --method attention, from 0; negative ones from the end.
@@ -55,16 +56,16 @@ def explain(
     Returns:
         0 if every scan was explained, 3 if some were refused, 2 if none could be read.
     """
-    from vit_dementia.data.scans import scans_in, who_is_on
+    from vit_dementia.data.scans import who_is_on
     from vit_dementia.workflows.explain_files import explain as explained
 
-    files = scans_in(scans)
     who = None
     if participants is not None:
-        who = who_is_on(files, participants, pairs_in("--columns", columns) or {})
+        names = pairs_in("--columns", columns) or {}
+        who = partial(who_is_on, table=participants, columns=names)
     written = explained(
         run,
-        files,
+        scans,
         method=method,
         label=label,
         layer=layer,
@@ -104,4 +105,5 @@ def explain(
     say(DISCLAIMER)
     if not document["refused"]:
         return 0
-    return 3 if written.unread < len(files) else 2
+    asked = len(document["results"]) + len(document["refused"])
+    return 3 if written.unread < asked else 2

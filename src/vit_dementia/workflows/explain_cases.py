@@ -11,6 +11,7 @@ import numpy as np
 
 from vit_dementia.data.classes import UNKNOWN
 from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.data.participants import canonical_participant
 from vit_dementia.errors import CheckpointError, ConfigError, ScanError
 from vit_dementia.explanation.cases import nearest
@@ -41,12 +42,14 @@ class Cases:
         cohort: of the run.
         count: how many participants.
         show_scans: draw their scans too.
+        places: where scans lie that are named by their place in an archive.
     """
 
     features: Features
     cohort: Cohort
     count: int
     show_scans: bool
+    places: Places = AS_NAMED
 
     def write(self, out: Path, number: int, one: Explanation) -> dict[str, Any]:
         """Return the cases like a scan; draw them where scans may be shown.
@@ -79,7 +82,7 @@ class Cases:
         if not self.show_scans:
             return {"cases": cases, "cases_picture": ""}
         name = f"{number:04}-cases.png"
-        tiles = [_tile(Path(one.path), "this scan")]
+        tiles = [_tile(self.places.file_of(one.path), "this scan")]
         for (scan, distance), case in zip(found, cases, strict=True):
             file = self.cohort.file_of(int(self.features.lines[scan]))
             tiles.append(_tile(file, f"{case['label']}\ndistance {distance:.3f}"))
@@ -97,6 +100,7 @@ def cases_of(
     show_scans: bool,
     device: Device,
     watch: Watch,
+    places: Places = AS_NAMED,
 ) -> Cases | None:
     """Return what finds cases in a run; None if nobody asked for any.
 
@@ -133,7 +137,7 @@ def cases_of(
     if not is_kept:
         _keep_features(folder, device, watch)
     features = Features.read(run, model=model.sha256, num_lines=len(cohort))
-    return Cases(features, cohort, count, show_scans)
+    return Cases(features, cohort, count, show_scans, places)
 
 
 def _keep_features(run: RunFolder, device: Device, watch: Watch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from vit_dementia import DISCLAIMER
+from vit_dementia.data.named import named_scans
 from vit_dementia.data.participants import Identity
-from vit_dementia.data.scans import scans_in
 from vit_dementia.data.volumes import as_stored, write_volume
 from vit_dementia.errors import RefusedError, ScanError
 from vit_dementia.explanation.methods import Method
@@ -41,6 +41,7 @@ from vit_dementia.workflows.explain_kept import KeptMaps
 from vit_dementia.workflows.explain_made import Made, made_of
 
 FORMAT_VERSION = 1
+Naming = Callable[[Sequence[Path]], Mapping[str, Identity]]
 REGIONS = ("path", "participant_id", "class", *Share.__dataclass_fields__)
 
 
@@ -69,7 +70,7 @@ def explain(
     head: int | None = None,
     cases: int = 0,
     show_scans: bool = False,
-    who: Mapping[str, Identity] | None = None,
+    who: Mapping[str, Identity] | Naming | None = None,
     out: str | Path | None = None,
     device: Device = "auto",
     watch: Watch | None = None,
@@ -78,14 +79,15 @@ def explain(
 
     Args:
         run: run folder, or its model folder.
-        scans: images or volumes, or folders of them.
+        scans: images or volumes, folders or zips of them.
         method: how; by default the one that found the place best on phantoms.
         label: the class that is explained; by default the one predicted.
         layer: block of the method ``attention``.
         head: head of the method ``attention``; None: their mean.
         cases: how many training participants to name whose scans are most like each.
         show_scans: draw the scans of these, where license and consent allow it.
-        who: the participant of each path, where names of files do not tell.
+        who: the participant of each path, where names of files do not tell; or what
+            says so of the names of all scans.
         out: folder to write; ``runs/<time>-explain`` if left out.
         device: where to compute.
         watch: who is told of the progress.
@@ -96,31 +98,42 @@ def explain(
             training can be shown.
         CheckpointError: if cases are asked for, and this is no run folder.
     """
-    files = scans_in(Path(scan) for scan in scans)
-    model = read_model_folder(Path(run))
-    like = cases_of(
-        Path(run),
-        model,
-        count=cases,
-        show_scans=show_scans,
-        device=device,
-        watch=watch or Quiet(),
-    )
-    asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
-    answers = explain_scans(model, files, asked, device=device, who=who, watch=watch)
-    folder = Path(out) if out is not None else free_run_path("explain")
-    unread: list[ScanError] = []
+    unread = 0
 
-    def noted() -> Iterator[Explanation | ScanError]:
+    def noted(
+        answers: Iterable[Explanation | ScanError],
+    ) -> Iterator[Explanation | ScanError]:
+        nonlocal unread
         for one in answers:
-            if isinstance(one, ScanError) and not isinstance(one, RefusedError):
-                unread.append(one)
+            unread += isinstance(one, ScanError) and not isinstance(one, RefusedError)
             yield one
 
-    document = write_explanations(
-        folder, model, asked, noted(), truth=truth_in(Path(run)), cases=like
-    )
-    return Explained(folder, document, len(unread))
+    with named_scans(Path(scan) for scan in scans) as (files, places):
+        model = read_model_folder(Path(run))
+        like = cases_of(
+            Path(run),
+            model,
+            count=cases,
+            show_scans=show_scans,
+            device=device,
+            watch=watch or Quiet(),
+            places=places,
+        )
+        asked = Asked(method=method or DEFAULT, label=label, layer=layer, head=head)
+        answers = explain_scans(
+            model,
+            files,
+            asked,
+            device=device,
+            who=who(files) if callable(who) else who,
+            watch=watch,
+            places=places,
+        )
+        folder = Path(out) if out is not None else free_run_path("explain")
+        document = write_explanations(
+            folder, model, asked, noted(answers), truth=truth_in(Path(run)), cases=like
+        )
+    return Explained(folder, document, unread)
 
 
 def truth_in(run: Path) -> dict[str, str]:
