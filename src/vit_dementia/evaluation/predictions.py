@@ -211,9 +211,14 @@ def _check_probabilities(probabilities: Float[np.ndarray, "n k"]) -> None:
 
 def _read_strings(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as cause:  # ValueError: empty, ragged, not UTF-8
         raise ManifestError(f"{path}: cannot be read as TSV ({cause})") from cause
+    if not isinstance(
+        table.index, pd.RangeIndex
+    ):  # pandas takes them for names of rows
+        raise ManifestError(f"{path}: its rows have more cells than its header")
+    return table
 
 
 def _check_columns(

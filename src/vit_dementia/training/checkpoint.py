@@ -96,7 +96,7 @@ def newest(folder: Path) -> Saved | None:
                 f"{manifest_file}: found checkpoint format {found}; "
                 f"needs {FORMAT_VERSION}"
             )
-        if not is_intact(manifest):
+        if not (is_intact(manifest) and _is_place(progress)):
             log.warning("%s: is damaged; the one before it is used", manifest_file.name)
             continue
         if tensors.is_file() and sha256_of(tensors) == digest:
@@ -108,6 +108,13 @@ def newest(folder: Path) -> Saved | None:
             "intact one to go on; remove them to begin the run anew"
         )
     return None
+
+
+def _is_place(told: Progress) -> bool:
+    counts = (told.step, told.epochs)
+    return all(type(one) is int and one >= 0 for one in counts) and isinstance(
+        told.facts, dict
+    )
 
 
 def load(saved: Saved, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

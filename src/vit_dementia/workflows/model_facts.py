@@ -58,11 +58,15 @@ def _evaluation(run: Path) -> dict[str, Any] | None:
             "floor_auroc": _numbers(floor),
             "verdict": str(above["verdict"]),
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{file}: is damaged ({error}); make it anew: vit-dementia evaluate {run}"
         ) from error
 
 
 def _numbers(entry: dict[str, Any]) -> dict[str, float | None]:
-    return {name: entry[name] for name in ("value", "low", "high")}
+    told = {name: entry[name] for name in ("value", "low", "high")}
+    for name, one in told.items():
+        if one is not None and not isinstance(one, int | float):
+            raise TypeError(f"{name} is {str(one)[:40]!r}")
+    return {name: None if one is None else float(one) for name, one in told.items()}

@@ -83,7 +83,7 @@ def read_space(path: Path) -> dict[str, Range | Choices]:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML ({error})") from error
     space: dict[str, Range | Choices] = {}
     faults: list[str] = []
