@@ -8,9 +8,11 @@ stderr.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -84,6 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stderr is None:  # closed; what goes there must not go to stdout instead
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # stays
+    if isinstance(sys.stdout, TextIOWrapper):  # letters that it has not are spelled out
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(tokens))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.errors import DataError
-from vit_dementia.files import write_text
+from vit_dementia.files import parse_json, write_text
 
 FORMAT = 3
 NAME = "answered.jsonl"
@@ -99,14 +99,21 @@ class Kept:
         except UnicodeDecodeError as error:
             raise DataError(f"{self._path}: is damaged ({error}); remove it") from error
         head, *lines = text.split("\n")
-        if head != self._head:
-            return  # of another model
+        if head != self._head or not lines:
+            return  # of another model, or nothing but its name
         whole, cut = lines[:-1], lines[-1]
         for number, line in enumerate(whole, 2):
             try:
-                for told in json.loads(line):
+                for told in parse_json(line):
                     self._said[told.pop("scan")] = (told.pop("stamp"), _said_in(told))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (
+                ValueError,
+                TypeError,
+                KeyError,
+                AttributeError,
+                OverflowError,
+                RecursionError,
+            ) as error:
                 raise DataError(
                     f"{self._path}: line {number} is damaged ({error}); remove the file"
                 ) from error
@@ -117,12 +124,20 @@ class Kept:
 def _said_in(told: dict[str, Any]) -> Said:
     quality = told["quality"]
     return Said(
-        tuple(tuple(map(tuple, rows)) for rows in told["logits"]),
+        tuple(
+            tuple(tuple(map(_number, row)) for row in rows) for rows in told["logits"]
+        ),
         tuple(told["misfits"]),
         None if quality is None else tuple(quality),
         str(told["refused"]),
         bool(told["unread"]),
     )
+
+
+def _number(told: object) -> float:
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        raise TypeError(f"{str(told)[:40]!r} is no number")
+    return float(told)
 
 
 def key_of(name: str) -> str:

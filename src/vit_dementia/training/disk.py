@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ def disk_faults_told(folder: Path, then: str) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         number = _errno(error)
+        if number == errno.ENOENT and not (folder / "config.toml").exists():
+            raise DataError(
+                f"{folder}: is gone, with what was saved in it; needs to stay where it "
+                "is until the training ends; begin anew"
+            ) from error
         if number not in DISK_FAULTS:
             raise
         where = getattr(error, "filename", None) or folder

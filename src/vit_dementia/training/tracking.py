@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +42,14 @@ class Tracker:
         self._writer.flush()
 
     def __enter__(self) -> Tracker:
+        self._told_before = threading.excepthook
+        threading.excepthook = self._tell
         return self
+
+    def _tell(self, args: threading.ExceptHookArgs) -> None:
+        """Tell what ended a thread, unless TensorBoard's: that is raised here again."""
+        if type(args.thread).__name__ != "_AsyncWriterThread":
+            self._told_before(args)
 
     def __exit__(
         self,
@@ -50,5 +58,8 @@ class Tracker:
         trace: TracebackType | None,
     ) -> None:
         """Close the files."""
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            threading.excepthook = self._told_before
