@@ -90,8 +90,9 @@ def test_a_format_that_cannot_express_the_model_is_refused(
 
 def test_other_logits_are_a_bug_that_is_told(model_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(workflow, "parity", lambda *_: float("nan"))
-    with pytest.raises(CheckpointError, match="gives other logits"):
+    with pytest.raises(CheckpointError, match="would give other logits"):
         workflow.convert(read_weights(model_folder), tmp_path / "x", "native")
+    assert not (tmp_path / "x").exists()
 
 
 def test_only_our_folders_say_how_slices_are_prepared(model_folder, tmp_path) -> None:
