@@ -148,6 +148,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_explained(
     command("explain", trained / "run", "broken.png", "--out=none", check=2)
 
 
+@pytest.mark.slow
 def test_a_scan_in_a_zip_is_explained_as_the_file_is(
     trained, command, tmp_path, monkeypatch
 ) -> None:

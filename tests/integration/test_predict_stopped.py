@@ -63,7 +63,7 @@ def tables(folder) -> list[bytes]:
     return [(Path(folder) / name).read_bytes() for name in TABLES]
 
 
-@pytest.mark.parametrize("read", [4, 10])
+@pytest.mark.parametrize("read", [pytest.param(4, marks=pytest.mark.slow), 10])
 def test_tables_hold_what_was_answered_and_end_as_if_never_stopped(
     read, run, scans, command, monkeypatch
 ) -> None:

@@ -114,7 +114,15 @@ def test_what_was_read_of_a_zip_is_not_read_again_until_it_changes(
     assert len(read) == 5
 
 
-@pytest.mark.parametrize("kind", ["nifti", "dicom", "bids participant", "bids"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "nifti",
+        "bids participant",
+        pytest.param("dicom", marks=pytest.mark.slow),
+        pytest.param("bids", marks=pytest.mark.slow),
+    ],
+)
 def test_volumes_in_a_zip_get_the_answers_of_the_files(
     kind, command, tmp_path, write_series
 ) -> None:
