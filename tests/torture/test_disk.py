@@ -74,7 +74,6 @@ SCAN = "DATA/MildDemented/sub-001_slice-0.png"
 QUICK = " ".join((*TRAIN, "--cache=CACHE"))
 VERBS = {
     "train": f"train DATA {QUICK} --out=OUT/run",
-    "find": f"train DATA {QUICK} --find-learning-rate --out=OUT/found",
     "pretrain": f"pretrain DATA {QUICK} --mask.decoder-dim=16 --out=OUT/r",
     "cross-validate": f"cross-validate DATA {QUICK} --folds=2 --out=OUT/r",
     "tune": f"tune DATA {QUICK} --trials=1 --data.val=0.3 --out=OUT/r",
@@ -107,7 +106,7 @@ AGAIN = {
     *(verb for verb in VERBS if verb.startswith("convert-")),
 }  # fmt: skip
 # These take long to come to their first write: they are given one fault alone.
-SLOW = {"find", "cross-validate", "prepare", "bench", "export-onnx", "export-openvino",
+SLOW = {"cross-validate", "prepare", "bench", "export-onnx", "export-openvino",
         "phantom-volumes"}  # fmt: skip
 FAULTS: dict[str, Callable[[Path], AbstractContextManager[None]]] = {
     "full": lambda at: disks.full(at, 0),
