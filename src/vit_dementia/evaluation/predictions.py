@@ -214,9 +214,8 @@ def _read_strings(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as cause:  # ValueError: empty, ragged, not UTF-8
         raise ManifestError(f"{path}: cannot be read as TSV ({cause})") from cause
-    if not isinstance(
-        table.index, pd.RangeIndex
-    ):  # pandas takes them for names of rows
+    # Cells too many at the front are, to pandas, names of rows.
+    if not isinstance(table.index, pd.RangeIndex):
         raise ManifestError(f"{path}: its rows have more cells than its header")
     return table
 
