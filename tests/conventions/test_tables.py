@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from vit_dementia.data.cohort import Cohort
-from vit_dementia.data.phantoms import make_phantoms
 from vit_dementia.explanation.faithfulness import DESTROYED
 from vit_dementia.explanation.outside import LARGEST
 
@@ -140,9 +140,12 @@ def test_what_preparing_takes_stands_on_its_page() -> None:
 
 def test_labels_are_permuted_among_people_who_each_keep_one(tmp_path) -> None:
     permuted = runpy.run_path(str(TABLES / "permuted_maps.py"))["permuted"]
-    cohort = Cohort.from_path(
-        make_phantoms(tmp_path / "data", participants=20, classes=3, slices=2)
-    )
+    for number in range(40):
+        folder = tmp_path / ("NonDemented", "MildDemented")[number // 2 % 2]
+        folder.mkdir(exist_ok=True)
+        name = f"sub-{number // 2:02}_slice-{number % 2}.png"
+        Image.new("L", (16, 16), number).save(folder / name)
+    cohort = Cohort.from_path(tmp_path)
     dealt = permuted(cohort, seed=0)
     before, after = (one.table.groupby("participant_id") for one in (cohort, dealt))
     assert (after.label.nunique() == 1).all()
