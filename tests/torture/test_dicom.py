@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import tracemalloc
 import zlib
+from io import BytesIO
 
 import numpy as np
 import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from PIL import Image
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless
 
 from vit_dementia.data.dicom import read_dicom
 from vit_dementia.errors import ScanError
@@ -33,11 +36,16 @@ BAD_ELEMENTS = {
     "dcm-slope-blank": ({"RescaleSlope": ""}, "no number"),
     "dcm-modality-ct": ({"Modality": "CT"}, "is CT, not MR"),
     "dcm-modality-name": ({"Modality": "Jane Doe"}, "another kind"),
+    "dcm-modality-id": ({"Modality": "DOE1950"}, "another kind"),
     "dcm-knee": ({"BodyPartExamined": "KNEE"}, "another part of the body"),
     "dcm-rgb": ({"SamplesPerPixel": 3}, "in color"),
     "dcm-no-position": ({"ImagePositionPatient": None}, "where its slices lie"),
     "dcm-no-direction": ({"ImageOrientationPatient": None}, "where its slices lie"),
     "dcm-no-spacing": ({"PixelSpacing": None}, "where its slices lie"),
+    "dcm-spacing-0": ({"PixelSpacing": [0, 0]}, "no length"),
+    "dcm-spacing-negative": ({"PixelSpacing": [-2, 2]}, "no length"),
+    "dcm-spacing-1e9": ({"PixelSpacing": [1e9, 1e9]}, "is the unit millimetres"),
+    "dcm-spacing-1e-9": ({"PixelSpacing": [1e-9, 1e-9]}, "is the unit millimetres"),
     "dcm-direction-flat": (
         {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "span a plane",
     ),
@@ -145,7 +153,10 @@ def test_a_syntax_that_nothing_can_undo_is_named(
         read_dicom(tmp_path / "a", convert=False)
 
 
-def test_a_deflated_bomb_is_refused_before_it_unpacks(write_series, tmp_path) -> None:
+@pytest.mark.parametrize("kind", ["large", "of few bytes", "behind another"])
+def test_a_deflated_bomb_is_refused_before_it_unpacks(
+    write_series, tmp_path, kind
+) -> None:
     path = write_series(tmp_path / "a", VOXELS[:, :, :1])[0]
     dataset = pydicom.dcmread(path)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -153,14 +164,41 @@ def test_a_deflated_bomb_is_refused_before_it_unpacks(write_series, tmp_path) ->
     small.file_meta = dataset.file_meta
     small.save_as(path, enforce_file_format=True)
     content = path.read_bytes()
-    start = 132 + 12 + int(dataset.file_meta.FileMetaInformationGroupLength)
+    length = int(dataset.file_meta.FileMetaInformationGroupLength)
+    start = 132 + 12 + length
+    megabytes = 150 if kind == "large" else 30
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    bomb = b"".join(packer.compress(bytes(1_000_000)) for _ in range(150))
-    path.write_bytes(content[:start] + bomb + packer.flush())
+    bomb = b"".join(packer.compress(bytes(1_000_000)) for _ in range(megabytes))
+    bomb += packer.flush()
+    head = content[:start]
+    if kind == "behind another":  # the length told leads to what is harmless
+        told = struct.pack("<L", length + len(bomb))
+        head = head[:140] + told + head[144:]
+        bomb += content[start:]
+    path.write_bytes(head + bomb)
     tracemalloc.start()
     with pytest.raises(ScanError, match="bomb"):
         read_dicom(path, convert=False)
     assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+
+
+# row dcm-packed-size
+def test_packed_pixels_of_another_size_are_refused_before_they_unpack(
+    write_series, tmp_path
+) -> None:
+    packed = BytesIO()
+    Image.new("L", (3000, 3000)).save(packed, "JPEG2000")
+    for path in write_series(tmp_path / "a", VOXELS):
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = pydicom.encaps.encapsulate([packed.getvalue()])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        dataset.save_as(path, enforce_file_format=True)
+    tracemalloc.start()
+    with pytest.raises(ScanError, match="other pixels than its header says"):
+        read_dicom(tmp_path / "a", convert=False)
+    assert tracemalloc.get_traced_memory()[1] < 2e6
     tracemalloc.stop()
 
 

@@ -52,7 +52,7 @@ def place(
     unit = int(header["xyzt_units"]) & 7
     affine = np.array(affine, dtype=np.float64)
     affine[:3] *= _MM_OF_UNIT.get(unit, 1.0)
-    _check_affine(path, affine)
+    check_affine(path, affine)
     if has_sform and has_qform and np.isfinite(qform).all():
         axes = ["".join(map(str, aff2axcodes(form))) for form in (sform, qform)]
         if axes[0] != axes[1]:
@@ -63,8 +63,12 @@ def place(
     return affine, notes
 
 
-def _check_affine(path: Path, affine: Float[np.ndarray, "4 4"]) -> None:
-    """Refuse an affine that no scanner can have meant."""
+def check_affine(path: Path, affine: Float[np.ndarray, "4 4"]) -> None:
+    """Refuse an affine (to millimetres, RAS+) that no scanner can have meant.
+
+    Raises:
+        ScanError: if it is not finite, flat, or of voxels of another unit.
+    """
     if not np.isfinite(affine).all():
         raise ScanError(f"{path}: its affine holds numbers that are not finite")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)

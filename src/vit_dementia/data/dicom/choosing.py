@@ -15,6 +15,9 @@ from vit_dementia.errors import ScanError
 FEWEST_SLICES = 20  # of a volume
 _THIN_MM = 2.5  # slices of a 3-D acquisition
 _HEAD = ("", "HEAD", "BRAIN", "SKULL", "HEADNECK")
+_KINDS = frozenset(  # modalities that may be named: whatever else it is may be a person
+    {"CR", "CT", "DX", "MG", "NM", "OT", "PT", "PX", "RF", "SC", "US", "XA"}
+)
 _DERIVED = frozenset(
     {"MPR", "MIP", "MINIP", "PROJECTION IMAGE", "LOCALIZER", "ADC", "FA", "TRACEW",
      "SUBTRACTION", "SCREEN SAVE", "SECONDARY"}
@@ -104,7 +107,7 @@ def why_not_a_head(series: Series) -> str:
     """Say why a series is no MR scan of a head; nothing if it may be one."""
     one = series.first
     if one.modality != "MR":
-        kind = one.modality if one.modality.isalnum() else "another kind"
+        kind = one.modality if one.modality in _KINDS else "another kind"
         return f"is {kind}, not MR"
     if one.body_part not in _HEAD:
         return "shows another part of the body than the head"

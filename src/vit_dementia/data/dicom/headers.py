@@ -47,6 +47,7 @@ _MARK = b"DICM"  # after a preamble of 128 bytes
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _ABSENT = object()  # an element that is not there, which is not one without a value
 _MOST_FRAMES = 4096  # of one file
+_FEW_BYTES = 4 * 1024**2  # may come of however few: an empty slice of 1024 x 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,15 +154,17 @@ def read_dataset(
 
 def _check_deflated(path: Path, file: Any, limits: Limits) -> None:
     """Refuse a deflated file that unpacks to more than the limits, before it does."""
-    from pydicom.filereader import read_file_meta_info
+    # By the length that a file tells of its first group, pydicom does not go; so where
+    # the packed part begins is asked of pydicom's own reading.
+    from pydicom.filereader import _read_file_meta_info
 
-    meta = read_file_meta_info(path)
+    file.seek(132)
+    meta = _read_file_meta_info(file)
     if str(meta.get("TransferSyntaxUID", "")) != _DEFLATED:
         return
-    file.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
     unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     packed = file.read()
-    most = min(limits.volume_bytes, max(limits.ratio * len(packed), limits.pixels))
+    most = min(limits.volume_bytes, max(limits.ratio * len(packed), _FEW_BYTES))
     while packed and not unpacker.eof:
         total += len(unpacker.decompress(packed, limits.trailing_bytes))
         packed = unpacker.unconsumed_tail
@@ -239,6 +242,8 @@ def _slice(dataset: Dataset, frame: int) -> Slice:
         raise _GeometryError(
             "does not tell where its slices lie (position, direction, pixel spacing)"
         )
+    if min(spacing) <= 0:
+        raise _GeometryError("has a pixel spacing that is no length")
     scale = [
         _scale(told("PixelValueTransformationSequence", f"Rescale{name}"), default)
         for name, default in (("Slope", 1.0), ("Intercept", 0.0))

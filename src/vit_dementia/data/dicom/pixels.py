@@ -5,6 +5,7 @@ Letters: ``f`` frames, ``h``, ``w`` rows and columns.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def read_frames(
     dataset = read_dataset(path, _TAGS, pixels=True, limits=limits)
     try:
         _check_decoder(header, dataset)
+        _check_packed(header, dataset)
         from pydicom.pixels.utils import pixel_array
 
         stored = np.asarray(pixel_array(dataset))
@@ -69,6 +71,29 @@ def _check_decoder(header: Header, dataset: Any) -> None:
             f"{header.path}: packed in the transfer syntax {name}, which nothing here "
             f"can undo; {needed}"
         )
+
+
+def _check_packed(header: Header, dataset: Any) -> None:
+    """Refuse packed frames of another size than the header's, before they unpack.
+
+    JPEG and JPEG 2000 tell it; what Pillow does not know is measured after unpacking.
+    """
+    from PIL import Image
+    from pydicom.encaps import generate_frames
+
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    count = max(1, len(header.slices))
+    for frame in generate_frames(dataset.PixelData, number_of_frames=count):
+        try:
+            with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
+                size = picture.size
+        except Image.UnidentifiedImageError:
+            continue
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            size = None
+        if size != (header.columns, header.rows):
+            raise ScanError(f"{header.path}: holds other pixels than its header says")
 
 
 def _turned_bright(dataset: Any) -> np.float32:

@@ -14,6 +14,7 @@ from vit_dementia.data.dicom.choosing import Series
 from vit_dementia.data.dicom.headers import Slice
 from vit_dementia.data.dicom.pixels import read_frames
 from vit_dementia.data.nifti import Stored
+from vit_dementia.data.placement import check_affine
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
 
@@ -94,6 +95,7 @@ def _affine(where: Path, slices: list[Slice]) -> Float[np.ndarray, "4 4"]:
     affine[:3, 2] = step
     affine[:3, 3] = first.position
     affine[:3] = _TO_RAS @ affine[:3]
+    check_affine(where, affine)
     return affine
 
 
