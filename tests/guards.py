@@ -184,9 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code:
             return left_with([f"the tests fail with every guard in place:\n{said}"], 0)
 
+        late: list[str] = []
+
         def one(guard: Guard) -> str | None:
             if time.monotonic() > begun + 60 * told.minutes:
                 print("no time", guard.name, flush=True)
+                late.append(guard.name)
                 return None
             tree = trees.get()
             try:
@@ -199,14 +202,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ThreadPoolExecutor(told.jobs) as pool:
             faults = [fault for fault in pool.map(one, guards) if fault]
     print(f"{time.monotonic() - begun:.0f} s")
-    return left_with(faults, len(guards))
+    return left_with(faults, len(guards) - len(late), late=len(late))
 
 
-def left_with(faults: Sequence[str], count: int) -> int:
-    """Tell the faults and the count; return the exit code."""
+def left_with(faults: Sequence[str], count: int, *, late: int = 0) -> int:
+    """Tell the faults and how many guards were tried; return the exit code."""
     for fault in faults:
         print(fault, file=sys.stderr)
-    print(f"{count} guards tried, {len(faults)} faults")
+    left = f", no time for {late}" if late else ""
+    print(f"{count} guards tried, {len(faults)} faults{left}")
     return int(bool(faults))
 
 

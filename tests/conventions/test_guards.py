@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,13 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.setattr(guards, "READ_FIRST", [])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    def tried(*listed: dict[str, str]) -> int:
+    def tried(*listed: dict[str, str], words: Sequence[str] = ()) -> int:
         text = "".join(
             GUARD.format_map({"name": "one", "pattern": "if x < 0:"} | one)
             for one in listed
         )
         (tmp_path / guards.LIST).write_text(text)
-        return guards.main(["--root", str(tmp_path), "--jobs", "1"])
+        return guards.main(["--root", str(tmp_path), "--jobs", "1", *words])
 
     return tried
 
@@ -87,6 +88,12 @@ def test_a_guard_that_can_be_lost_is_told_and_a_noticed_one_is_not(
     assert "2 guards tried, 1 faults" in told.out
     assert toy(both[0]) == 0
     assert (tmp_path / "src/floored.py").read_text() == CODE
+
+
+@pytest.mark.slow
+def test_a_guard_that_there_was_no_time_for_is_not_called_tried(toy, capsys) -> None:
+    assert toy({"test": "test_above"}, words=["--minutes=-1"]) == 0
+    assert "0 guards tried, 0 faults, no time for 1" in capsys.readouterr().out
 
 
 @pytest.mark.slow
