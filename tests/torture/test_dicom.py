@@ -164,7 +164,8 @@ def test_a_deflated_bomb_is_refused_before_it_unpacks(
     small.file_meta = dataset.file_meta
     small.save_as(path, enforce_file_format=True)
     content = path.read_bytes()
-    length = int(dataset.file_meta.FileMetaInformationGroupLength)
+    written = pydicom.filereader.read_file_meta_info(path)
+    length = int(written.FileMetaInformationGroupLength)
     start = 132 + 12 + length
     megabytes = 150 if kind == "large" else 30
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -177,7 +178,7 @@ def test_a_deflated_bomb_is_refused_before_it_unpacks(
         bomb += content[start:]
     path.write_bytes(head + bomb)
     tracemalloc.start()
-    with pytest.raises(ScanError, match="bomb"):
+    with pytest.raises(ScanError, match="; a bomb"):
         read_dicom(path, convert=False)
     assert tracemalloc.get_traced_memory()[1] < 2e7
     tracemalloc.stop()
