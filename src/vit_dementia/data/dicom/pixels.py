@@ -78,7 +78,7 @@ def _check_packed(header: Header, dataset: Any) -> None:
 
     JPEG and JPEG 2000 tell it; what Pillow does not know is measured after unpacking.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
     from pydicom.encaps import generate_frames
 
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -88,7 +88,7 @@ def _check_packed(header: Header, dataset: Any) -> None:
         try:
             with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
                 size = picture.size
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             continue
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             size = None
