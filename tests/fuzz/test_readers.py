@@ -94,7 +94,7 @@ def test_a_damaged_file_gives_a_finite_result_or_our_own_words(which, tmp_path) 
         try:
             with soon():
                 refused += fault_of(door, name, content) is not None
-        except Exception:
+        except Exception:  # kept, whatever it is, and raised again
             found = Path(os.environ.get("FUZZ_FOUND", tmp_path)) / which
             with suppress(OSError):  # the smallest one is written last
                 found.mkdir(parents=True, exist_ok=True)
