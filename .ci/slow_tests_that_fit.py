@@ -2,13 +2,14 @@
 
 A plugin of pytest, loaded by ``.ci/run``. A test that would start after the deadline
 is skipped; one that runs across it is interrupted and counts as skipped too, whatever
-becomes of it and of what its fixtures had started.
+becomes of it and of what it and its fixtures had started.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,9 @@ def _alarm(item: pytest.Item) -> Iterator[None]:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         item.stash[_INTERRUPTED] = True
+        # A process that nobody waited for is told of when its object is collected:
+        # during another test, or at the very end.
+        sys.unraisablehook = lambda _: None
         pytest.skip(REASON)
 
     before = signal.signal(signal.SIGALRM, stop)

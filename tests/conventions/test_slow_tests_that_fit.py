@@ -50,11 +50,22 @@ TESTS = {
         "    time.sleep(60)\n"
         "def test(server): pass\n"
     ),
+    "leaving": (
+        "import subprocess, sys, time\n"
+        "class Ring: pass\n"
+        "def test():\n"
+        "    ring = Ring()\n"
+        "    ring.itself = ring\n"
+        "    ring.process = subprocess.Popen(\n"
+        "        [sys.executable, '-c', 'import time; time.sleep(20)']\n"
+        "    )\n"
+        "    time.sleep(60)\n"
+    ),
 }  # fmt: skip
 
 
-def _run(folder: Path, *, seconds: float) -> str:
-    (folder / "pytest.ini").write_text("[pytest]\n")
+def _run(folder: Path, *, seconds: float) -> subprocess.CompletedProcess[str]:
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     return subprocess.run(
         [
             sys.executable, "-m", "pytest", "-p", "slow_tests_that_fit",
@@ -71,7 +82,7 @@ def _run(folder: Path, *, seconds: float) -> str:
         text=True,
         timeout=50,
         cwd=folder,
-    ).stdout  # fmt: skip
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -85,10 +96,12 @@ def _run(folder: Path, *, seconds: float) -> str:
         pytest.param("long", 2, "1 skipped", marks=pytest.mark.slow),
         pytest.param("beginning", 4, "1 skipped", marks=pytest.mark.slow),
         pytest.param("waiting", 4, "1 skipped", marks=pytest.mark.slow),
+        pytest.param("leaving", 4, "1 skipped", marks=pytest.mark.slow),
     ],
 )
 def test_a_test_fails_only_by_itself(tmp_path, name, seconds, end) -> None:
     (tmp_path / f"test_{name}.py").write_text(TESTS[name])
-    told = _run(tmp_path, seconds=seconds)
-    assert f"= {end} in " in told, told
-    assert ("no time left" in told) == (seconds < 60)
+    run = _run(tmp_path, seconds=seconds)
+    assert f"= {end} in " in run.stdout, run.stdout
+    assert ("no time left" in run.stdout) == (seconds < 60)
+    assert run.returncode == ("failed" in end), run.stderr
