@@ -5,6 +5,9 @@ Once, after the last choice: ``few-people/arms.tsv``, the predictions behind it 
 ``docs/explanation/few-people.md``, and the report of the fine-tuned network in
 ``few-people/report.html``, which shows no scan and names nobody.
 
+An arm whose runs are no longer at hand is neither trained nor asked again: what was
+published of it stands, and its people are known by what the linear floor says of them.
+
 Run: ``make table few_people_scores ARGS="DATA PEOPLE WEIGHTS"``, as ``few_people``.
 """
 
@@ -16,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from few_people import (
     HERE,
@@ -32,10 +36,10 @@ from few_people import (
 from vit_dementia.evaluation.comparisons import paired_interval
 from vit_dementia.evaluation.entries import entry_of
 from vit_dementia.evaluation.measures import MEASURES
-from vit_dementia.evaluation.predictions import Predictions
+from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.evaluation.rows import Rows
 from vit_dementia.evaluation.scores import score
-from vit_dementia.files import write_json, write_text
+from vit_dementia.files import write_text
 from vit_dementia.training.run_folder import RunFolder
 from vit_dementia.workflows.floors import LINEAR
 from vit_dementia.workflows.report.options import ReportOptions
@@ -53,37 +57,72 @@ def main() -> None:
     """Ask what was not asked yet; write the table."""
     study, _ = study_of(sys.argv[1:])
     chosen = standing()
-    told = {arm: asked(Trial(name), study, "test") for arm, name in chosen.items()}
-    val = {arm: asked(Trial(name), study, "val") for arm, name in chosen.items()}
-    members = [arm for arm in PROTOCOL["arms"][TOGETHER]["members"] if arm in told]
-    told[TOGETHER] = [
-        mean_of(parts) for parts in zip(*(told[m] for m in members), strict=True)
-    ]
-    val[TOGETHER] = [
-        mean_of(parts) for parts in zip(*(val[m] for m in members), strict=True)
-    ]
+    here = [arm for arm, name in chosen.items() if is_at_hand(Trial(name))]
+    told = {arm: asked(Trial(chosen[arm]), study, "test") for arm in here}
     floor = together(told[FLOOR])
     fold_of = {
         str(who): number
         for number, part in enumerate(told[FLOOR])
         for who in part.table.participant_id
     }
-    rows = []
-    for arm, parts in told.items():
-        rows.append(
-            {
-                "arm": arm,
-                "trial": chosen.get(arm, "+".join(members)),
-                "val_auroc": round(auroc_of(val[arm]), 4),
-                **scores_of(together(parts), floor, fold_of, is_floor=arm == FLOOR),
-                **cost_of(arm, chosen, members),
-                "predictions": write_predictions(arm, together(parts), fold_of),
-            }
-        )
+    known_as = made_up_names(floor)
+    told |= {arm: published(arm, known_as) for arm in chosen if arm not in here}
+    members = [arm for arm in PROTOCOL["arms"][TOGETHER]["members"] if arm in told]
+    told[TOGETHER] = mean_of([told[arm] for arm in members])
+    made_of = {arm: [arm] for arm in here} | {TOGETHER: members}
+    before = arms_before()
+    rows = [
+        {
+            "arm": arm,
+            "trial": chosen.get(arm, "+".join(members)),
+            "val_auroc": val_auroc([chosen[one] for one in made_of[arm]], study),
+            **scores_of(together(told[arm]), floor, fold_of, is_floor=arm == FLOOR),
+            **cost_of([chosen[one] for one in made_of[arm]], before),
+            "predictions": write_predictions(
+                arm, together(told[arm]), fold_of, known_as
+            ),
+        }
+        if arm in made_of
+        else before[arm]
+        for arm in PROTOCOL["arms"]
+        if arm in told
+    ]
     table = pd.DataFrame(rows)
     write_text(ARMS, table.to_csv(sep="\t", index=False, lineterminator="\n"))
     fill_page()
-    write_page(study, Trial(chosen[REPORTED]), told[REPORTED], floor, fold_of)
+    if REPORTED in here:
+        write_page(study, Trial(chosen[REPORTED]), told[REPORTED], floor, fold_of)
+
+
+def is_at_hand(trial: Trial) -> bool:
+    """Say whether a trial can be asked: its runs are there, or it needs none."""
+    return trial.arm == FLOOR or trial.folder.exists()
+
+
+def arms_before() -> dict[str, dict[str, Any]]:
+    """Return what was published of each arm."""
+    if not ARMS.exists():
+        return {}
+    rows = pd.read_csv(ARMS, sep="\t").to_dict("records")
+    return {str(row["arm"]): {str(k): v for k, v in row.items()} for row in rows}
+
+
+def published(arm: str, known_as: dict[str, str]) -> list[Predictions]:
+    """Return what was published of an arm, a row a participant, fold by fold."""
+    table = pd.read_csv(HERE / "predictions" / f"{arm}.tsv", sep="\t")
+    who = {name: one for one, name in known_as.items()}
+    columns = [name for name in map(str, table) if name.startswith("p_")]
+    return [
+        Predictions.from_arrays(
+            [name.removeprefix("p_") for name in columns],
+            participant_ids=[who[name] for name in part.person],
+            session_ids=[UNKNOWN] * len(part),
+            paths=[UNKNOWN] * len(part),
+            labels=part.label.tolist(),
+            probabilities=part[columns].to_numpy(dtype=np.float64),
+        )
+        for _, part in table.groupby("fold")
+    ]
 
 
 def standing() -> dict[str, str]:
@@ -102,21 +141,23 @@ def asked(trial: Trial, study: Study, role: str) -> list[Predictions]:
     told = []
     for fold in range(PROTOCOL["folds"]):
         file = WORK / trial.name / f"{role}-{fold}.tsv"
+        file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():
             told_by(trial, study, fold, role).write(file)
         told.append(Predictions.read(file))
     return told
 
 
-def mean_of(parts: tuple[Predictions, ...]) -> Predictions:
-    """Return the mean of what several models say of the same scans."""
-    first = parts[0].table.sort_values("path", ignore_index=True)
-    columns = [f"p_{name}" for name in parts[0].classes]
-    others = [part.table.set_index("path").loc[first["path"]] for part in parts]
-    mean = sum(other[columns].to_numpy() for other in others) / len(parts)
-    return Predictions(
-        parts[0].classes, first.assign(**dict(zip(columns, mean.T, strict=True)))
-    )
+def mean_of(arms: list[list[Predictions]]) -> list[Predictions]:
+    """Return the mean of what several arms say of the same people, fold by fold."""
+    told = []
+    for parts in zip(*arms, strict=True):
+        pooled = [part.by_participant() for part in parts]  # in order of id
+        columns = [f"p_{name}" for name in pooled[0].classes]
+        mean = sum(part.probabilities for part in pooled) / len(pooled)
+        table = pooled[0].table.assign(**dict(zip(columns, mean.T, strict=True)))
+        told.append(Predictions(pooled[0].classes, table))
+    return told
 
 
 def together(parts: list[Predictions]) -> Predictions:
@@ -142,7 +183,7 @@ def scores_of(
         }
     return {
         "n_participants": len(ours.label),
-        "n_images": len(told.table),
+        "n_images": len(floor.table),
         **numbers("auroc", dict(entry_of(measure, ours, seed=seed))),
         **numbers("across_folds", dict(entry_of(measure, across, seed=seed))),
         **numbers("above_floor", above),
@@ -199,27 +240,42 @@ def numbers(name: str, entry: dict[str, Any]) -> dict[str, float | None]:
     }
 
 
-def cost_of(arm: str, chosen: dict[str, str], members: list[str]) -> dict[str, Any]:
-    """Return the minutes of the trial, or of all that were put together."""
-    trials = read_trials().set_index("trial")
-    names = [chosen[one] for one in (members if arm == TOGETHER else [arm])]
+def val_auroc(names: list[str], study: Study) -> float | None:
+    """Return the AUROC of the mean of some trials on the validation parts.
+
+    None where the runs of one are gone: only test predictions were published.
+    """
+    if not all(is_at_hand(Trial(name)) for name in names):
+        return None
+    told = [asked(Trial(name), study, "val") for name in names]
+    return round(auroc_of(mean_of(told)), 4)
+
+
+def cost_of(names: list[str], before: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the minutes of some trials."""
+    spent = {name: pretraining_minutes(Trial(name), before) for name in names}
     return {
-        "minutes": round(float(trials.loc[names, "minutes"].sum()), 1),
-        "pretraining_minutes": round(sum(map(pretraining_minutes, names)), 1),
+        "minutes": round(
+            float(read_trials().set_index("trial").minutes[names].sum()), 1
+        ),
+        "pretraining_minutes": round(sum(spent.values()), 1),
     }
 
 
-def pretraining_minutes(name: str) -> float:
+def pretraining_minutes(trial: Trial, before: dict[str, dict[str, Any]]) -> float:
     """Return how long a trial pre-trained in all folds."""
-    files = (WORK / name / "pretraining").glob("*/history.jsonl")
+    if not is_at_hand(trial):
+        return float(before[trial.arm]["pretraining_minutes"])
+    files = (trial.folder / "pretraining").glob("*/history.jsonl")
     lines = [line for file in files for line in file.read_text().splitlines()]
     return sum(json.loads(line)["seconds"] for line in lines) / 60
 
 
-def write_predictions(arm: str, told: Predictions, fold_of: dict[str, int]) -> str:
+def write_predictions(
+    arm: str, told: Predictions, fold_of: dict[str, int], known_as: dict[str, str]
+) -> str:
     """Write made-up names, labels and probabilities; return the file's name."""
     table = told.by_participant().table
-    known_as = made_up_names(sorted(fold_of))
     columns = {
         "person": [known_as[who] for who in table.participant_id],
         "label": table.label,
@@ -232,15 +288,29 @@ def write_predictions(arm: str, told: Predictions, fold_of: dict[str, int]) -> s
     return name
 
 
-def made_up_names(participants: list[str]) -> dict[str, str]:
-    """Return a random name for each participant, the same in all files."""
-    file = WORK / "made-up-names.json"
+def made_up_names(floor: Predictions) -> dict[str, str]:
+    """Return a random name for each participant, the same in all files.
+
+    Names that were published are kept: of the linear floor's predictions each
+    participant has one, to all six digits, and nobody another's.
+
+    Raises:
+        ValueError: if somebody published is not found among the participants.
+    """
+    file = HERE / "predictions" / f"{FLOOR}.tsv"
+    pooled = floor.by_participant()
+    people = pooled.table.participant_id.tolist()
     if not file.exists():
-        shuffled = list(participants)
+        shuffled = list(people)
         secrets.SystemRandom().shuffle(shuffled)
-        write_json(file, {who: f"person-{n:03}" for n, who in enumerate(shuffled, 1)})
-    names: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    return names
+        return {who: f"person-{n:03}" for n, who in enumerate(shuffled, 1)}
+    table = pd.read_csv(file, sep="\t")
+    columns = [f"p_{name}" for name in pooled.classes]
+    apart = np.abs(table[columns].to_numpy()[:, None] - pooled.probabilities).max(-1)
+    is_same = apart < 1e-6
+    if not (is_same.sum(axis=0) == 1).all() or not (is_same.sum(axis=1) == 1).all():
+        raise ValueError(f"{file}: not what the linear floor says of these people")
+    return dict(zip(people, table.person[is_same.argmax(axis=0)], strict=True))
 
 
 def arms_table() -> str:
@@ -252,10 +322,11 @@ def arms_table() -> str:
     ]
     for row in pd.read_csv(ARMS, sep="\t").itertuples():
         above = "" if row.arm == FLOOR else told_as(row, "above_floor", "+.2f")
+        val = "" if pd.isna(row.val_auroc) else f"{row.val_auroc:.2f}"
         lines.append(
             f"| {PROTOCOL['arms'][row.arm]['title']} (`{row.trial}`) | "
             f"{told_as(row, 'auroc')} | {above} | {row.across_folds:.2f} | "
-            f"{row.val_auroc:.2f} | {row.minutes:.0f}, {row.pretraining_minutes:.0f} |"
+            f"{val} | {row.minutes:.0f}, {row.pretraining_minutes:.0f} |"
         )
     return "\n".join(lines) + "\n"
 
