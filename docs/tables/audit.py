@@ -17,8 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from scipy import ndimage
 
 from vit_dementia.audit.grouping import group
 from vit_dementia.audit.pictures import look_at
+from vit_dementia.benchmark.machine import provenance
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.files import write_text
 
@@ -43,11 +44,13 @@ def main() -> None:
         _measure(Path(sys.argv[2]))
         return
     for size in [int(word) for word in sys.argv[1:]] or SIZES:
+        since = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             _generate(Path(folder), size)
             words = [sys.executable, __file__, "--measure", folder]
             told = subprocess.run(words, check=True, capture_output=True, text=True)
-        _put(dict(pair.split("=", 1) for pair in told.stdout.split()))
+        row = dict(pair.split("=", 1) for pair in told.stdout.split())
+        _put(row | provenance(f'make table audit ARGS="{size}"', since=since))
 
 
 def _generate(folder: Path, count: int) -> None:
@@ -95,7 +98,6 @@ def _measure(folder: Path) -> None:
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "machine": platform.machine(),
-        "date": datetime.now(UTC).date().isoformat(),
     }
     print(*(f"{name}={value}" for name, value in facts.items()))
 
@@ -118,7 +120,7 @@ def _memory(process: int) -> int:
     return int(line.split()[1]) * 1024 + sum(map(_memory, children))
 
 
-def _put(facts: dict[str, str]) -> None:
+def _put(facts: dict[str, Any]) -> None:
     """Write one row into the table."""
     table = pd.DataFrame([facts])
     if TABLE.exists():

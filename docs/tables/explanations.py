@@ -30,6 +30,7 @@ import torch
 from jaxtyping import Bool, Float32
 from PIL import Image
 
+from vit_dementia.benchmark.machine import commit_of_source
 from vit_dementia.explanation.faithfulness import measure
 from vit_dementia.explanation.methods import Method, explain, without_pedestal
 from vit_dementia.explanation.outside import share_outside
@@ -57,7 +58,7 @@ def main() -> None:
     write_text(HERE / "explanations" / "scores.tsv", text)
     facts = {
         "seeds": ",".join(map(str, SEEDS)),
-        "commit": _commit(),
+        "commit": commit_of_source(),
         "date": datetime.now(UTC).date().isoformat(),
         "command": "make table explanations",
     }
@@ -200,11 +201,6 @@ def _fine(
     coarse = found.unflatten(1, grid)[:, None].float()
     fine = torch.nn.functional.interpolate(coarse, size=sides, mode="bilinear")
     return fine[0, 0].numpy()
-
-
-def _commit() -> str:
-    words = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
-    return subprocess.check_output(words, text=True).strip()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import platform
-import subprocess
 import sys
 import time
 import tomllib
@@ -32,6 +31,7 @@ from monai.networks.nets import resnet10
 from safetensors.torch import load_file, save_file
 
 from vit_dementia import recipes
+from vit_dementia.benchmark.machine import commit_of_source
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.splits import Split, k_folds, roles
@@ -354,7 +354,7 @@ def note(trial: Trial, study: Study, val_auroc: float, minutes: float) -> None:
         "val_auroc": round(val_auroc, 4),
         "minutes": round(minutes, 1),
         "images": "x".join(map(str, config.data.image_size or (208, 176))),
-        "commit": commit(),
+        "commit": commit_of_source(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, 1 thread",
     }
@@ -368,12 +368,6 @@ def read_trials() -> pd.DataFrame:
     if not TRIALS.exists():
         TRIALS.write_text("\t".join(HEAD) + "\n", encoding="utf-8")
     return pd.read_csv(TRIALS, sep="\t", dtype={"trial": str, "arm": str})
-
-
-def commit() -> str:
-    """Return the commit whose program this is."""
-    words = ("git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD")
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout[:12]
 
 
 if __name__ == "__main__":

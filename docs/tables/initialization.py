@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 import pandas as pd
 
+from vit_dementia.benchmark.machine import commit_of_source
 from vit_dementia.files import write_text
 from vit_dementia.models.initialization import Scheme
 from vit_dementia.training.history import read_history
@@ -68,14 +69,9 @@ def _row(scheme: str, fold: int, filled: dict[str, str]) -> dict[str, Any]:
         "epochs": len(history),
         "seed": 0,
         "minutes": round(sum(epoch.seconds for epoch in history) / 60, 1),
-        "commit": _commit(),
+        "commit": commit_of_source(),
         "command": "vit-dementia " + COMMAND,
     }
-
-
-def _commit() -> str:
-    words = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
-    return subprocess.check_output(words, text=True).strip()
 
 
 def _call(command: str, filled: dict[str, str]) -> None:

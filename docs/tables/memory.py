@@ -17,13 +17,14 @@ import sys
 import tempfile
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from vit_dementia.benchmark.machine import provenance
 from vit_dementia.config import DataConfig, RunConfig, TrainConfig, VitConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.files import write_text
@@ -42,11 +43,13 @@ def main() -> None:
         _measure(Path(sys.argv[2]))
         return
     for size in [int(word) for word in sys.argv[1:]] or SIZES:
+        since = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             _generate(Path(folder) / "data", size)
             words = [sys.executable, __file__, "--measure", folder]
             told = subprocess.run(words, check=True, capture_output=True, text=True)
-        _put(dict(pair.split("=", 1) for pair in told.stdout.split()))
+        row = dict(pair.split("=", 1) for pair in told.stdout.split())
+        _put(row | provenance(f'make table memory ARGS="{size}"', since=since))
 
 
 def _generate(folder: Path, count: int) -> None:
@@ -88,7 +91,6 @@ def _measure(folder: Path) -> None:
         "seconds": round(seconds, 1),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
-        "date": datetime.now(UTC).date().isoformat(),
     }
     print(*(f"{name}={value}" for name, value in facts.items()))
 
@@ -107,7 +109,7 @@ def _memory() -> dict[str, float]:
     return {KINDS[part[0]]: int(part[1]) / 1024 for part in parts if part[0] in KINDS}
 
 
-def _put(row: dict[str, str]) -> None:
+def _put(row: dict[str, Any]) -> None:
     """Put one row into the table in place of the one of the same size."""
     rows = [row]
     if TABLE.exists():

@@ -19,9 +19,9 @@ Run: ``make table permuted_maps`` (about 25 core-minutes; what stands in
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +30,7 @@ import pandas as pd
 import torch
 
 from vit_dementia import recipes
+from vit_dementia.benchmark.machine import provenance
 from vit_dementia.config import RunConfig
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.phantoms import make_phantoms
@@ -55,11 +56,11 @@ OTHERS = ("again", "permuted", "untrained")
 
 def main() -> None:
     """Train what is missing, then write the table."""
+    since = time.monotonic()
     table = pd.DataFrame([row for seed in SEEDS for row in _of_seed(seed)])
     told = summary(table).assign(
         seeds=",".join(map(str, SEEDS)),
-        date=datetime.now(UTC).date().isoformat(),
-        command="make table permuted_maps",
+        **provenance("make table permuted_maps", since=since),
     )
     text = told.to_csv(sep="\t", index=False, lineterminator="\n")
     write_text(HERE / "permuted_maps.tsv", text)

@@ -16,7 +16,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ from typing import Any, cast
 import pandas as pd
 import torch
 
-from vit_dementia.benchmark.machine import processor_name
+from vit_dementia.benchmark.machine import processor_name, provenance
 from vit_dementia.data.phantoms.cohort import make_phantoms
 from vit_dementia.files import write_text
 from vit_dementia.preparation.pipeline import Name, Pipeline
@@ -41,6 +41,7 @@ def main() -> None:
         return
     chosen, *scans = sys.argv[1:] or [""]
     for pipeline in [chosen] if chosen else PIPELINES:
+        since = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             data, name = scans or [f"{folder}/heads", PHANTOMS]
             if name == PHANTOMS:
@@ -50,7 +51,8 @@ def main() -> None:
             words = [sys.executable, __file__, "--measure", pipeline, data, folder]
             told = subprocess.run(words, check=True, capture_output=True, text=True)
         row = dict(pair.split("=", 1) for pair in told.stdout.split())
-        _put({"pipeline": pipeline, "scan": name, **row, **_facts(pipeline)})
+        made = provenance(f'make table prepare ARGS="{pipeline}"', since=since)
+        _put({"pipeline": pipeline, "scan": name, **row, **_facts(pipeline), **made})
 
 
 def _measure(pipeline: str, data: Path, folder: Path) -> None:
@@ -90,7 +92,6 @@ def _facts(pipeline: str) -> dict[str, str]:
     return {
         "software": ", ".join(f"{n} {v}" for n, v in software.items()) or "-",
         "processor": processor_name(torch.device("cpu")),
-        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

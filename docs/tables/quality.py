@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32
 
+from vit_dementia.benchmark.machine import provenance
 from vit_dementia.data.bids import list_bids
 from vit_dementia.data.phantoms.cohort import make_phantoms
 from vit_dementia.data.volumes import Volume, read_volume
@@ -43,6 +45,14 @@ START, END = "<!-- quality -->", "<!-- /quality -->"
 WORK = Path("runs/table-quality")
 BAD = 0.87  # correlation with the voxelwise median below which scans are badly laid
 EVERY = 34  # of the registered scans, every so manieth is spoilt
+COMMANDS = {
+    group: f'make table quality ARGS="{words}"'
+    for group, words in (
+        ("registered", "registered BIDS"),
+        ("phantoms", "phantoms"),
+        ("scans", "scans PATH=VERDICT..."),
+    )
+}
 VERDICTS = ("pass", "warn", "fail")
 ENOUGH = {"usable": {"pass", "warn"}, "warn": {"warn"}, "fail": {"fail"}}
 ENOUGH["warn or fail"] = {"warn", "fail"}
@@ -58,7 +68,9 @@ def main() -> None:
         "scans": scans,
     }
     group, *words = sys.argv[1:]
+    since = time.monotonic()
     new = pd.DataFrame(list(groups[group](*words))).assign(group=group)
+    new = new.assign(**provenance(COMMANDS[group], since=since))
     parts = [new]
     if TABLE.exists():
         old = pd.read_csv(TABLE, sep="\t", keep_default_na=False)

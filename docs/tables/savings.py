@@ -16,12 +16,10 @@ Run: ``make table savings ARGS="DATA"``, DATA a folder of images per class. Six 
 from __future__ import annotations
 
 import copy
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,7 +31,7 @@ from jaxtyping import UInt8
 
 import vit_dementia as vd
 from vit_dementia.benchmark.entries import ENTRIES, build
-from vit_dementia.benchmark.machine import processor_name
+from vit_dementia.benchmark.machine import processor_name, provenance
 from vit_dementia.benchmark.timing import interleaved, ratio_to
 from vit_dementia.benchmark.work import Number, worker
 from vit_dementia.data.phantoms.cohort import make_phantoms
@@ -55,6 +53,7 @@ EPOCHS = 10
 
 def main() -> None:
     """Measure each row and write the table."""
+    since = time.monotonic()
     torch.set_num_threads(1)
     images, preprocessing = _slices(Path(sys.argv[1]))
     whole = VisionTransformer(
@@ -76,8 +75,7 @@ def main() -> None:
     ]
     facts = {
         "processor": processor_name(torch.device("cpu")),
-        "commit": _commit(),
-        "date": datetime.now(UTC).date().isoformat(),
+        **provenance('make table savings ARGS="DATA"', since=since),
     }
     table = pd.DataFrame([row | facts for row in rows])
     for name in ("patches", "of"):
@@ -85,11 +83,6 @@ def main() -> None:
     write_text(
         HERE / "savings.tsv", table.to_csv(sep="\t", index=False, lineterminator="\n")
     )
-
-
-def _commit() -> str:
-    words = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
-    return subprocess.check_output(words, text=True).strip()
 
 
 def _slices(

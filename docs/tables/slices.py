@@ -26,6 +26,7 @@ from typing import Any
 
 import pandas as pd
 
+from vit_dementia.benchmark.machine import commit_of_source
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
 from vit_dementia.files import read_json, write_json, write_text
@@ -125,7 +126,7 @@ def _run(arm: Arm, filled: dict[str, str]) -> None:
         _call(f"evaluate {out}", filled)
     facts = {
         "minutes": round((time.monotonic() - start) / 60, 1),
-        "commit": _output("git", "rev-parse", "--short=12", "HEAD"),
+        "commit": commit_of_source(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, 1 thread",
     }
@@ -135,12 +136,6 @@ def _run(arm: Arm, filled: dict[str, str]) -> None:
 def _call(command: str, filled: dict[str, str]) -> None:
     words = [filled.get(word, word) for word in shlex.split(command)]
     subprocess.run([sys.executable, "-m", "vit_dementia", *words], check=True)
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 def _write_table() -> None:

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from vit_dementia.benchmark.machine import commit_of_source
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
@@ -95,7 +96,7 @@ def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
     places = {"FOLD": str(fold), "OUT": str(out), "SPLIT": str(WORK / "split.json")}
     command = "train --resume OUT" if out.exists() else _command(arm)
     _call(command, filled | places)
-    write_json(out / "commit.json", _commit())
+    write_json(out / "commit.json", commit_of_source())
 
 
 def _command(arm: str) -> str:
@@ -106,11 +107,6 @@ def _command(arm: str) -> str:
 
 def _folder(arm: str, fold: int) -> Path:
     return WORK / arm.replace(",", "").replace(" ", "-") / str(fold)
-
-
-def _commit() -> str:
-    words = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
-    return subprocess.check_output(words, text=True).strip()
 
 
 def _call(command: str, filled: dict[str, str]) -> None:

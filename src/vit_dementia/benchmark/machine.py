@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,7 +59,7 @@ def this_machine(
     """Return what is known of this machine before the first measurement."""
     return Machine(
         date=datetime.now(UTC).date().isoformat(),
-        commit=_commit(),
+        commit=commit_of_source(),
         processor=processor_name(device),
         num_cores=os.cpu_count() or 1,
         num_threads=torch.get_num_threads(),
@@ -82,7 +83,22 @@ def processor_name(device: torch.device) -> str:
     return f"{name} ({torch.backends.cpu.get_cpu_capability()})"
 
 
-def _commit() -> str:
+def provenance(command: str, *, since: float) -> dict[str, str | float]:
+    """Return the columns of a published table that say how its rows were made.
+
+    Args:
+        command: what makes them, ``make table NAME`` with its arguments.
+        since: when that began, by ``time.monotonic``.
+    """
+    return {
+        "commit": commit_of_source(),
+        "command": command,
+        "duration_s": round(time.monotonic() - since, 1),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def commit_of_source() -> str:
     """Return the commit of the source, with a + if the package differs from it."""
     source = Path(__file__).resolve().parents[1]
     try:
