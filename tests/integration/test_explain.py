@@ -198,7 +198,9 @@ def test_what_predict_refuses_explain_refuses_in_the_same_words(
     command("explain", trained / "run", "broken.png", "noise.png", *words, check=3)
 
 
-@pytest.mark.parametrize("kind", ["slices", "volume"])
+@pytest.mark.parametrize(
+    "kind", ["slices", pytest.param("volume", marks=pytest.mark.slow)]
+)
 def test_the_map_of_a_volume_lies_on_the_scan(kind, command, tmp_path) -> None:
     rng = np.random.default_rng(0)
     affine = np.diag([4.0, 4, 4, 1])

@@ -51,6 +51,7 @@ def test_scans_that_moved_are_scored_where_they_are_now(
     assert (tmp_path / "run/evaluation/test/metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_folds_of_a_file_are_those_that_are_scored(
     cohort_folder, command, tmp_path
 ) -> None:
@@ -84,7 +85,14 @@ def test_labels_are_renamed_ordered_and_taken_from_a_table(
     assert set(cohort.table.participant_id) == {f"person-{n:03}" for n in range(12)}
 
 
-@pytest.mark.parametrize("flags", [(), ("--whole-head",), ("--volumes",)])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        pytest.param(("--whole-head",), marks=pytest.mark.slow),
+        pytest.param(("--volumes",), marks=pytest.mark.slow),
+    ],
+)
 def test_phantoms_are_made_as_asked(command, tmp_path, flags) -> None:
     command(
         "data", "phantom", "made", "--participants=2", "--classes=2", "--slices=3",

@@ -143,6 +143,7 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(
     assert changed == {"head.weight", "head.bias"}
 
 
+@pytest.mark.slow
 def test_a_low_rank_change_is_merged_into_what_is_written(
     cohort_folder, command, tmp_path
 ) -> None:

@@ -75,6 +75,7 @@ def test_the_ordinal_loss_is_refused_where_nobody_knows_the_order(
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_effective_number_hangs_on_its_beta(stages, command, tmp_path) -> None:
     for file in sorted((stages / STAGES[2]).glob("*.png"))[2:]:
         file.unlink()
@@ -96,6 +97,7 @@ def test_cutmix_is_refused_where_no_images_are_kept(stages, command, tmp_path) -
     assert "train.cutmix: found 1.0; needs 0 beside freeze backbone" in told.stderr
 
 
+@pytest.mark.slow
 def test_slices_that_a_frozen_backbone_read_can_be_added_up(
     stages, command, tmp_path
 ) -> None:
@@ -152,6 +154,7 @@ def test_the_mean_of_the_weights_is_what_is_kept(stages, command, tmp_path) -> N
     assert not torch.allclose(kept, last, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_rate_is_found_said_and_drawn(stages, command, tmp_path) -> None:
     out = tmp_path / "rate"
     told = command(

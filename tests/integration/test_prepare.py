@@ -158,6 +158,7 @@ def test_a_damaged_output_is_made_again(made, command, tmp_path) -> None:
     assert hashes(tmp_path / "out") == before
 
 
+@pytest.mark.slow
 def test_scans_are_brought_to_one_spacing_stripped_scaled_and_kept_on_request(
     made, command, tmp_path
 ) -> None:

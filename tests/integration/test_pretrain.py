@@ -64,6 +64,7 @@ def test_whoever_is_kept_for_the_test_is_not_pretrained_on(
     assert "the training of the weights it begins with" in told.stderr
 
 
+@pytest.mark.slow
 def test_a_leak_is_found_through_a_run_in_between(
     cohort_folder, command, tmp_path
 ) -> None:

@@ -197,6 +197,7 @@ def test_the_curve_of_the_test_part_is_watched_only_on_request(
     assert torch.equal(first, second)  # nothing is chosen by it
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_and_says_so(cohort_folder, command, tmp_path) -> None:
     out = tmp_path / "run"
     told = command(

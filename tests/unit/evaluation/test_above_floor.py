@@ -35,6 +35,7 @@ def constant(n=60):
     )
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nothing_is_hardly_ever_called_above_the_floor():
     verdicts = []
     for seed in range(40):

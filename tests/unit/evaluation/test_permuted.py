@@ -53,6 +53,7 @@ def test_folds_are_dealt_within():
     assert ((found.aurocs >= 0) & (found.aurocs <= 1)).all()
 
 
+@pytest.mark.slow
 def test_blind_scores_are_called_significant_one_time_in_twenty():
     rng = np.random.default_rng(0)
     label = np.arange(30) % 2

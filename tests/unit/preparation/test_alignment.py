@@ -46,6 +46,7 @@ def test_a_scan_on_tilted_axes_lies_where_the_untilted_one_does() -> None:
     assert error_mm(align(tilted, template, seed=0).scan_of_template, plain) < 1
 
 
+@pytest.mark.slow
 def test_a_head_far_from_the_middle_is_found() -> None:
     phantom = head(1, whole_head=True)
     away = phantom.volume.affine.copy()

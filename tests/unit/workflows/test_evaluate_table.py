@@ -101,7 +101,7 @@ def tables(draw):
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(tables())
 def test_no_table_however_odd_gives_nan_or_leaves_out_why(table):
     check_words(*scored(table, prevalence=0.1))

@@ -91,7 +91,7 @@ def scan(side: int, codes: str, degrees: float) -> nib.Nifti1Image:
 SLOW = pytest.mark.slow
 KINDS = (
     "volume",
-    "coronal",
+    pytest.param("coronal", marks=SLOW),
     pytest.param("axial", marks=SLOW),
     pytest.param("sagittal", marks=SLOW),
 )

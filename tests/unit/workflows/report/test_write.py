@@ -249,6 +249,7 @@ def test_scores_too_good_to_be_true_are_warned_of(tmp_path, words_only):
     assert "Too good to be true? 100% right among 3 classes" in Page(html).said()
 
 
+@pytest.mark.slow
 def test_folds_are_said_and_drawn(tmp_path):
     told = told_by(2)
     fold_of = {f"sub-{i:04d}": i % 5 for i in range(60)}
