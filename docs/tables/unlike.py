@@ -5,9 +5,11 @@ own held-out participants are refused, and how many pictures of other kinds. No 
 is trained, since the likeness of a model is learned from its prepared training slices
 alone (``preparation.likeness``); half of the participants train.
 
-- ``phantoms``: made for the purpose.
-- ``slices FOLDER TABLE``: pictures below FOLDER; TABLE has columns path and
-  participant_id, or subject.
+- ``phantoms``: made for the purpose, some of them once more with the gray values of
+  other contrasts.
+- ``slices FOLDER TABLE [OTHERS]``: pictures below FOLDER; TABLE has columns path and
+  participant_id, or subject. Each folder in OTHERS holds pictures of a kind that its
+  name says.
 
 Run: ``make table unlike ARGS=phantoms``, and so on: each puts its rows in place of its
 own. docs/how-to/predict.md gets the numbers. A minute each.
@@ -18,7 +20,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +34,12 @@ from sklearn.datasets import load_sample_images
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import read_slice
+from vit_dementia.data.phantoms.atlas import load_atlas
 from vit_dementia.data.phantoms.cohort import make_phantoms
+from vit_dementia.data.phantoms.grids import slice_axes
+from vit_dementia.data.phantoms.participants import draw_participant
+from vit_dementia.data.phantoms.rendering import render
+from vit_dementia.data.phantoms.settings import Appearance, Variation
 from vit_dementia.files import write_text
 from vit_dementia.preparation.likeness import Likeness
 from vit_dementia.preparation.slices import SlicePreprocessing
@@ -41,22 +49,32 @@ PAGE = Path(__file__).parents[1] / "how-to" / "predict.md"
 START, END = "<!-- unlike -->", "<!-- /unlike -->"
 SEED = 0
 HELD_OUT = "held out"
+OTHER = "of other kinds, together"
 OTHERS = 40  # pictures of each other kind
+CONTRASTS = {  # of fluid, gray and white matter, to the white matter of T1
+    "phantoms as T2 shows them": (1.0, 0.55, 0.4),
+    "phantoms as proton density shows them": (0.95, 1.0, 0.8),
+    "phantoms as FLAIR shows them": (0.05, 0.85, 0.7),
+}
 PARTICIPANTS, SLICES = 200, 6
 PATCH = 16  # both sides of the prepared picture are multiples of it
 Gray = Float32[np.ndarray, "h w"]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Scans of a training, who is on each, and pictures of other kinds, by kind."""
+
+    scans: Sequence[tuple[Gray, str]]
+    others: Mapping[str, Sequence[Gray]] = field(default_factory=dict)
+
+
 def main() -> None:
     """Measure one source, and write table and page."""
     source, *words = sys.argv[1:]
-    sources: dict[str, Callable[..., Iterator[tuple[Path, str]]]] = {
-        "phantoms": phantoms,
-        "slices": slices,
-    }
-    scans = [(read_slice(path)[0], who) for path, who in sources[source](*words)]
+    sources: dict[str, Callable[..., Source]] = {"phantoms": phantoms, "slices": slices}
     rng = np.random.default_rng(SEED)
-    new = pd.DataFrame(rows_of(scans, rng))
+    new = pd.DataFrame(rows_of(sources[source](*words), rng))
     new = new.assign(source=source, commit=_commit(), date=f"{datetime.now(UTC):%F}")
     parts = [new]
     if TABLE.exists():
@@ -68,8 +86,28 @@ def main() -> None:
     write_text(PAGE, f"{before}{START}\n{page_of(table)}{END}{rest.split(END)[1]}")
 
 
-def phantoms() -> Iterator[tuple[Path, str]]:
-    """Yield made slices, and who is on each."""
+def phantoms() -> Source:
+    """Return made slices, and those that other contrasts would show of more people."""
+    numbers = range(PARTICIPANTS + 1, PARTICIPANTS + OTHERS + 1)
+    others = {
+        kind: [_phantom(number, gray) for number in numbers]
+        for kind, gray in CONTRASTS.items()
+    }
+    return Source([(read_slice(p)[0], who) for p, who in _made()], others)
+
+
+def _phantom(number: int, gray: tuple[float, ...]) -> Gray:
+    """Return a slice of a participant whose tissues have other gray values."""
+    who = draw_participant(
+        number, classes=3, seed=SEED, variation=Variation(), appearance=Appearance()
+    )
+    who = replace(who, contrast=np.array(gray) * who.contrast[2])
+    axes = slice_axes(slices=SLICES, whole_head=False)
+    shown = render(who, load_atlas(), axes).intensity[:, :, number % SLICES]
+    return np.round(np.clip(shown.T[::-1], 0, 1) * 255).astype(np.float32)
+
+
+def _made() -> Iterator[tuple[Path, str]]:
     with tempfile.TemporaryDirectory() as folder:
         out = make_phantoms(
             Path(folder) / "data",
@@ -82,18 +120,25 @@ def phantoms() -> Iterator[tuple[Path, str]]:
         yield from zip(cohort.files(), cohort.table.participant_id, strict=True)
 
 
-def slices(folder: str, listed: str) -> Iterator[tuple[Path, str]]:
-    """Yield the pictures of a table, and who is on each."""
+def slices(folder: str, listed: str, others: str = "") -> Source:
+    """Return the pictures of a table, and those of the folders of other kinds."""
     separator = "\t" if listed.endswith(".tsv") else ","
     table = pd.read_csv(listed, sep=separator)
     people = table.get("participant_id", table.get("subject"))
-    yield from zip(map(Path(folder).joinpath, table.path), people, strict=True)
+    paths = map(Path(folder).joinpath, table.path)
+    read = [(read_slice(p)[0], str(who)) for p, who in zip(paths, people, strict=True)]
+    kinds = sorted(Path(others).iterdir()) if others else []
+    return Source(read, {kind.name: _pictures(kind) for kind in kinds})
 
 
-def rows_of(
-    read: Sequence[tuple[Gray, str]], rng: np.random.Generator
-) -> list[dict[str, str | int]]:
+def _pictures(folder: Path) -> list[Gray]:
+    found = sorted(folder.iterdir())
+    return [read_slice(path)[0] for path in found[:: -(-len(found) // OTHERS)]]
+
+
+def rows_of(source: Source, rng: np.random.Generator) -> list[dict[str, str | int]]:
     """Return how many scans of each kind are refused."""
+    read = source.scans
     people = rng.permutation(sorted({who for _, who in read}))
     training = set(people[: len(people) // 2])
     height, width = read[0][0].shape
@@ -104,24 +149,34 @@ def rows_of(
             [prepare(np.asarray(one, np.float32)[None]) for one in pictures]
         )
 
-    likeness = Likeness.of(prepared(one for one, who in read if who in training))
+    likeness = Likeness.of(
+        prepared(one for one, who in read if who in training),
+        np.array([who for _, who in read if who in training]),
+    )
     held_out = [one for one, who in read if who not in training]
     whose = np.array([who for _, who in read if who not in training])
     some = held_out[:: max(1, len(held_out) // OTHERS)][:OTHERS]
-    told = [(HELD_OUT, held_out)]
-    told += [(kind, [change(one) for one in some]) for kind, change in CHANGED.items()]
+    told: list[tuple[str, bool, Sequence[Gray]]] = [(HELD_OUT, False, held_out)]
     told += [
+        (kind, changes is not WORSENED, [change(one) for one in some])
+        for changes in (WORSENED, CHANGED)
+        for kind, change in changes.items()
+    ]
+    told += [(kind, True, pictures) for kind, pictures in source.others.items()]
+    drawn: list[tuple[str, Sequence[Gray]]] = [
         ("photograph, a part of it", [_part_of_a_photo(rng) for _ in range(OTHERS)]),
         ("chest, drawn as X-rays show it", [_chest(rng) for _ in range(OTHERS)]),
         ("noise", [rng.uniform(0, 255, (height, width)) for _ in range(OTHERS)]),
     ]
+    told += [(kind, True, pictures) for kind, pictures in drawn]
     rows: list[dict[str, str | int]] = []
-    for kind, pictures in told:
+    for kind, other, pictures in told:
         refused = np.array(likeness.reasons(prepared(pictures))) != ""
         people_in = whose if kind == HELD_OUT else np.array([])
         rows.append(
             {
                 "scans": kind,
+                "other": int(other),
                 "number": len(pictures),
                 "refused": int(refused.sum()),
                 "participants": len(set(people_in)),
@@ -138,10 +193,12 @@ def _as_t2(gray: Gray) -> Gray:
     return np.where(head, 1.1 * gray.max() - gray, 0).astype(np.float32)
 
 
-CHANGED: dict[str, Callable[[Gray], Gray]] = {
+WORSENED: dict[str, Callable[[Gray], Gray]] = {
     "half as bright": lambda gray: gray / 2,
     "blurred (2 pixels)": lambda gray: gaussian_filter(gray, 2),
     "turned by 10°": lambda gray: rotate(gray, 10, reshape=False, order=1),
+}
+CHANGED: dict[str, Callable[[Gray], Gray]] = {
     "turned by 90°": np.rot90,
     "upside down": np.flipud,
     "fluid bright, as in T2": _as_t2,
@@ -168,7 +225,14 @@ def _chest(rng: np.random.Generator) -> Gray:
 
 def page_of(table: pd.DataFrame) -> str:
     """Return what the page says: of every kind, how many of each source are refused."""
-    kinds = list(dict.fromkeys(table.scans))
+    mine = table[table.other == 1].groupby("source", sort=False)
+    sums = mine[["number", "refused"]].sum().reset_index()
+    table = pd.concat([table, sums.assign(scans=OTHER, other=1, participants=0)])
+    kinds = list(
+        dict.fromkeys(
+            [HELD_OUT, OTHER, *table.sort_values("other", kind="stable").scans]
+        )
+    )
     sources = list(dict.fromkeys(table.source))
     lines = [
         "| scans | "
@@ -185,14 +249,20 @@ def page_of(table: pd.DataFrame) -> str:
 
 
 def _share(rows: pd.DataFrame) -> str:
+    if not len(rows):
+        return "-"
     (row,) = rows.itertuples()
-    told = f"{row.refused} of {row.number}"
     if not row.participants:
-        return told
-    few, all_of_them = row.participants_refused, row.participants
-    high = binomtest(few, all_of_them).proportion_ci(method="wilson").high
-    people = f"{few} of {all_of_them} people (95 %: at most {100 * high:.1f} %)"
-    return f"{told}; {people}"
+        return _with_interval(row.refused, row.number)
+    people = _with_interval(int(row.participants_refused), int(row.participants))
+    return f"{row.refused} of {row.number}; of people {people}"
+
+
+def _with_interval(some: int, of_all: int) -> str:
+    """Return a share beside Wilson's 95 % interval."""
+    interval = binomtest(some, of_all).proportion_ci(method="wilson")
+    low, high = (f"{100 * edge:.1f}" for edge in (interval.low, interval.high))
+    return f"{some} of {of_all} ({low} to {high} %)"
 
 
 def _commit() -> str:

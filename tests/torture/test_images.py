@@ -446,4 +446,6 @@ def test_what_is_unlike_the_training_gets_no_answer(command, tmp_path, row) -> N
     assert odd["quality"]["verdict"] == "refused"
     assert "scans of the training" in odd["quality"]["reasons"][0]
     assert usual["quality"]["reasons"] == []
+    assert 0 < usual["distance"] <= 1
+    assert odd["distance"] is None
     command("predict", "run", "odd.png", check=3)  # it can be read, so not 2

@@ -31,6 +31,8 @@ class Answer:
         misfits: answered scans that the model was not calibrated for, and why; their
             answers, and those for whoever is on them, are abstentions.
         quality: what quality control warns of, by path of a volume; nothing is a pass.
+        distances: of answered scans from those of the training, where that is known: 1
+            is the limit.
     """
 
     model: SavedModel | SavedFolds
@@ -40,6 +42,7 @@ class Answer:
     unread: int = 0
     misfits: Mapping[str, list[str]] = field(default_factory=dict)
     quality: Mapping[str, list[str]] = field(default_factory=dict)
+    distances: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``predict --json``, described in docs/reference."""
@@ -52,6 +55,7 @@ class Answer:
                 self._observed[row["path"]],
                 reasons=self.misfits.get(row["path"], []),
                 quality=self.quality.get(row["path"]),
+                distance=self.distances.get(row["path"]),
             )
             for row in self.predictions.table.to_dict("records")
         ]
@@ -65,6 +69,7 @@ class Answer:
                 "early": None,
                 "set": None,
                 "observed": None,
+                "distance": None,
                 "quality": {"verdict": "refused", "reasons": [cause]},
             }
             for path, cause in self.refused.items()
@@ -176,6 +181,10 @@ class Answer:
         if self._pooled is None:
             return []
         early = self._answers(self._pooled)
+        farthest: dict[str, float] = {}
+        for path, who in self.predictions.table[["path", "participant_id"]].to_numpy():
+            if path in self.distances:
+                farthest[who] = max(self.distances[path], farthest.get(who, 0.0))
         return [
             {
                 "participant_id": row["participant_id"],
@@ -186,6 +195,7 @@ class Answer:
                 "early": answer,
                 "set": kept,
                 "observed": observed,
+                "distance": farthest.get(row["participant_id"]),
             }
             for row, answer, kept, observed in zip(
                 self._pooled.table.to_dict("records"),
@@ -211,6 +221,7 @@ def _result(
     *,
     reasons: list[str],
     quality: list[str] | None,
+    distance: float | None,
 ) -> dict[str, Any]:
     verdict = "not assessed" if quality is None else "pass"
     if reasons or quality:
@@ -225,6 +236,7 @@ def _result(
         "early": early,
         "set": kept,
         "observed": observed,
+        "distance": distance,
         "quality": {
             "verdict": verdict,
             "reasons": [*reasons, *(quality or [])],

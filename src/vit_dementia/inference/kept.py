@@ -22,7 +22,7 @@ from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.errors import DataError
 from vit_dementia.files import parse_json, write_text
 
-FORMAT = 3
+FORMAT = 4
 NAME = "answered.jsonl"
 
 
@@ -34,6 +34,7 @@ class Said:
         logits: for each model that answers, of each row that it reads of the scan.
         misfits: why it is answered without confidence.
         quality: what quality control warns of; None: it was not asked.
+        distance: from the scans of the training, of 1; None: nobody knows.
         refused: why there is no answer; empty if there is one.
         unread: it was refused because it cannot be read.
     """
@@ -41,6 +42,7 @@ class Said:
     logits: tuple[tuple[tuple[float, ...], ...], ...] = ()
     misfits: tuple[str, ...] = ()
     quality: tuple[str, ...] | None = None
+    distance: float | None = None
     refused: str = ""
     unread: bool = False
 
@@ -122,13 +124,14 @@ class Kept:
 
 
 def _said_in(told: dict[str, Any]) -> Said:
-    quality = told["quality"]
+    quality, distance = told["quality"], told["distance"]
     return Said(
         tuple(
             tuple(tuple(map(_number, row)) for row in rows) for rows in told["logits"]
         ),
         tuple(told["misfits"]),
         None if quality is None else tuple(quality),
+        None if distance is None else _number(distance),
         str(told["refused"]),
         bool(told["unread"]),
     )

@@ -80,8 +80,12 @@ class SavedModel:
         """Return the classes that cannot be ruled out; None where sets are unknown."""
         return self.calibration.kept(told[0])
 
-    def refuse_unlike(self, path: Path, rows: UInt8[np.ndarray, "r c *space"]) -> None:
-        """Let a scan pass if it looks like those of the training, as far as known.
+    def refuse_unlike(
+        self, path: Path, rows: UInt8[np.ndarray, "r c *space"]
+    ) -> float | None:
+        """Say how far a scan is from those of the training; above 1 it is refused.
+
+        None: nobody kept what they look like.
 
         Args:
             path: of the scan, for the message.
@@ -91,9 +95,12 @@ class SavedModel:
             RefusedError: with the reason, if it does not.
         """
         if self.likeness is None:
-            return
-        if unlike := next(filter(None, self.likeness.reasons(rows)), ""):
-            raise RefusedError(f"{path}: {unlike}")
+            return None
+        judged = self.likeness.judge(rows)
+        distance = max(one.distance for one in judged)
+        if unlike := next(filter(None, (one.reason for one in judged)), ""):
+            raise RefusedError(f"{path}: {unlike} (distance {distance:.2f}, limit 1)")
+        return distance
 
 
 def write_model_folder(

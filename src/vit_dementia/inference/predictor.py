@@ -170,6 +170,11 @@ class Predictor:
                 for name in answered
                 if (warnings := said[name].quality) is not None
             },
+            {
+                name: distance
+                for name in answered
+                if (distance := said[name].distance) is not None
+            },
         )
 
     def said_of(
@@ -179,9 +184,10 @@ class Predictor:
         images, readable = [], []
         said: dict[str, Said] = {}
         quality: dict[str, list[str]] = {}
+        distances: dict[str, float | None] = {}
         for name in names:
             try:
-                prepared, warnings = self._prepared(places.file_of(name))
+                prepared, warnings, away = self._prepared(places.file_of(name))
             except ScanError as error:
                 unread = not isinstance(error, RefusedError)
                 cause = places.told(str(error))
@@ -189,6 +195,7 @@ class Predictor:
                 continue
             images.append(prepared)
             readable.append(name)
+            distances[name] = away
             if warnings is not None:
                 quality[name] = warnings
         if not images:
@@ -202,6 +209,7 @@ class Predictor:
                 tuple(_rows_of(one, place, len(readable)) for (one,) in logits),
                 tuple(misfits.get(name, ())),
                 None if warnings is None else tuple(warnings),
+                distances[name],
             )
         return said
 
@@ -226,8 +234,10 @@ class Predictor:
 
     def _prepared(
         self, path: Path
-    ) -> tuple[dict[object, np.ndarray], list[str] | None]:
+    ) -> tuple[dict[object, np.ndarray], list[str] | None, float | None]:
         """Return the scan in every way that a member wants it, and what is amiss.
+
+        The last is how far it is from the scans of the training, if that is known.
 
         Raises:
             ScanError: if it cannot be read.
@@ -244,10 +254,13 @@ class Predictor:
             images[way] = way(found.volume)
             reasons = [reason.text for reason in found.quality.reasons]
             warnings = [*found.volume.notes, *reasons]
-        for member in self.model.members:
-            way = _stored(member.preprocessing)
+        away = [
             member.refuse_unlike(path, rows_of(way, images[way][None]))
-        return images, warnings
+            for member in self.model.members
+            for way in [_stored(member.preprocessing)]
+        ]
+        known = [distance for distance in away if distance is not None]
+        return images, warnings, max(known, default=None)
 
 
 def _batches(names: Sequence[str], done: Container[str]) -> list[list[str]]:

@@ -6,10 +6,11 @@ directions in which they differ most. A slice is something else if its product w
 mean is far below that of every training slice, or (of a hundred and more) if it lies
 further from mean and directions. One that fits clearly better upside down, where hardly
 a training slice does, is upside down. One whose head fits better as a negative, where
-every training slice is far from that, has another contrast, as T2 has. Each training
-slice is compared with what was learned without it. This finds what is grossly wrong and
-nothing else: it is no judgment of quality. A volume is looked at from the side: the
-mean along its last axis, from left to right.
+every training slice is far from that, has another contrast, as T2 has; so has one
+whose gray values lie otherwise than theirs (``preparation.contrast``). Each training
+slice is compared with what was learned without the person it shows. This finds what is
+grossly wrong and nothing else: it is no judgment of quality. A volume is looked at from
+the side: the mean along its last axis, from left to right; its gray values, as it is.
 
 Shapes: ``n`` scans, ``m`` of them left out, ``c`` channels, ``space`` the two sides of
 a slice or the three of a volume, ``g`` cells of the grid, ``d`` directions.
@@ -19,21 +20,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from vit_dementia.errors import CheckpointError
+from vit_dementia.preparation.contrast import Contrast, facts_of
 
-FORMAT = 2
+FORMAT = 3
 GRID = 16  # cells a side
 FEWEST = 5  # participants, so that the mean is nobody's picture
 _LEAST_MARGIN = 0.1  # below the least alike training slice, and twice its distance
 _DIRECTIONS = 8  # at most, and one for every so many slices:
 _SLICES_EACH = 20
 _FARTHER = 1.3  # times the training slice that lies farthest when left out
-_BLOCKS = 5  # left out in turn; neighbors show the same person
+_BLOCKS = 5  # of participants, left out in turn
 _RARE = 0.01  # of the training slices may fit better in a turn that is wrong
 _ENOUGH = 100  # training slices, for a distance to mean something
 _FARTHEST = 2.0  # of pictures of unit length
@@ -49,7 +51,24 @@ UNLIKE = (
     "does not look like the scans of the training: another kind of picture, plane or "
     "contrast, or other preparation; needs a scan like those"
 )
+OTHER_GRAYS = (
+    "its gray values lie otherwise than in the scans of the training: another contrast "
+    "(T2?), kind of picture or preparation; needs a scan like those"
+)
 TURNED = "fits the scans of the training better {}; needs to be as they are"
+
+
+class Judged(NamedTuple):
+    """How far a slice is from those of the training, and what is wrong with it.
+
+    Attributes:
+        distance: at 1 is the limit; of the three distances the one that is nearest to
+            its limit, or farthest beyond.
+        reason: why it is unlike them; empty if it is not.
+    """
+
+    distance: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,7 @@ class Likeness:
         farthest: distance from picture and directions above which it is, too.
         telling: turns that hardly a training slice fits better in, and whether none is
             like a negative.
+        contrast: how their gray values lie.
     """
 
     picture: tuple[float, ...]
@@ -70,13 +90,25 @@ class Likeness:
     directions: tuple[tuple[float, ...], ...]
     farthest: float
     telling: tuple[str, ...]
+    contrast: Contrast
 
     @classmethod
-    def of(cls, images: UInt8[np.ndarray, "n c *space"]) -> Likeness:
-        """Learn what prepared slices of a training look like."""
+    def of(
+        cls,
+        images: UInt8[np.ndarray, "n c *space"],
+        whose: Shaped[np.ndarray, " n"] | None = None,
+    ) -> Likeness:
+        """Learn what prepared slices of a training look like.
+
+        Args:
+            images: of the training.
+            whose: participant of each; None: nobody knows, and neighbors may show the
+                same person, so that they are left out together.
+        """
         coarse = _coarse(images)
         mean, directions = _main_directions(coarse)
-        left_out = list(_left_out(coarse))
+        who = _numbered(whose, len(coarse))
+        left_out = list(_left_out(coarse, who))
         alike = np.concatenate([seen @ m for seen, m, _ in left_out])
         spread = float(np.median(alike) - alike.min())
         lowest = float(alike.min()) - max(_LEAST_MARGIN, 2 * spread)
@@ -103,25 +135,34 @@ class Likeness:
             tuple(map(_rounded, directions)),
             round(farthest, 4),
             tuple(telling),
+            Contrast.of(facts_of(images), who, _BLOCKS),
         )
 
     def reasons(self, images: UInt8[np.ndarray, "n c *space"]) -> list[str]:
         """Say of each prepared slice why it is unlike the training's; empty if not."""
+        return [one.reason for one in self.judge(images)]
+
+    def judge(self, images: UInt8[np.ndarray, "n c *space"]) -> list[Judged]:
+        """Say of each prepared slice how far from the training's it is, and why."""
         mean = np.array(self.picture)
         coarse = _coarse(images)
         directions = np.array(self.directions).reshape(-1, GRID**2)
-        found = [(UNLIKE, coarse @ mean < self.lowest)]
+        away = (1 - coarse @ mean) / (1 - self.lowest)
+        farther = _distance(coarse, mean, directions) / self.farthest
+        grays = self.contrast.distance(facts_of(images))
+        found = [(UNLIKE, away > 1)]
         for name in self.telling:
             if name == NEGATIVE:
                 turned = _within_the_head(coarse, mean) < 0
             else:
                 turned = coarse @ (mean - _turned(mean, _TURNS[name])) < -_CLEARLY
             found.append((TURNED.format(name), turned))
-        found.append((UNLIKE, _distance(coarse, mean, directions) > self.farthest))
+        found += [(UNLIKE, farther > 1), (OTHER_GRAYS, grays > 1)]
         said = [""] * len(coarse)
         for reason, wrong in found:  # the first that fits
             said = [one or reason * bool(w) for one, w in zip(said, wrong, strict=True)]
-        return said
+        longest = np.maximum(np.maximum(away, farther), grays).round(4).tolist()
+        return [Judged(*one) for one in zip(longest, said, strict=True)]
 
     def to_dict(self, *, model: str) -> dict[str, Any]:
         """Return the content of ``likeness.json``."""
@@ -133,6 +174,7 @@ class Likeness:
             "directions": [list(one) for one in self.directions],
             "farthest": self.farthest,
             "telling": list(self.telling),
+            "contrast": self.contrast.to_dict(),
         }
 
     @classmethod
@@ -164,9 +206,12 @@ class Likeness:
                 tuple(tuple(map(float, one)) for one in told["directions"]),
                 float(told["farthest"]),
                 tuple(name for name in (*_TURNS, NEGATIVE) if name in told["telling"]),
+                Contrast.from_dict(told["contrast"]),
             )
         except (KeyError, TypeError, ValueError) as cause:
             raise CheckpointError(f"{where}: is damaged ({cause})") from cause
+        if not (read.lowest < 1 and read.farthest > 0):
+            raise CheckpointError(f"{where}: is damaged (limits that cannot be)")
         for one in (read.picture, *read.directions):
             if len(one) != GRID**2 or not np.isfinite(one).all():
                 raise CheckpointError(
@@ -198,15 +243,32 @@ def _distance(
     return np.linalg.norm(away, axis=1)
 
 
+def _numbered(
+    whose: Shaped[np.ndarray, " n"] | None, count: int
+) -> Int[np.ndarray, " n"]:
+    """Return a number for each participant, whom every so many are left out with.
+
+    Where nobody is known, a row counts as a participant, and neighbors as those who
+    are left out together.
+    """
+    if whose is not None:
+        return np.unique(whose, return_inverse=True)[1]
+    rows = np.arange(count)
+    parts = np.array_split(rows, _BLOCKS)
+    return np.concatenate(
+        [np.arange(len(part)) * _BLOCKS + number for number, part in enumerate(parts)]
+    )
+
+
 def _left_out(
-    coarse: Float[np.ndarray, "n g"],
+    coarse: Float[np.ndarray, "n g"], who: Int[np.ndarray, " n"]
 ) -> Iterator[
     tuple[Float[np.ndarray, "m g"], Float[np.ndarray, " g"], Float[np.ndarray, "d g"]]
 ]:
-    """Yield each block beside the mean and directions of the others."""
-    rows = np.arange(len(coarse))
-    for block in np.array_split(rows, min(_BLOCKS, len(rows))):
-        yield coarse[block], *_main_directions(coarse[~np.isin(rows, block)])
+    """Yield those of each block of people beside mean and directions of the others."""
+    for block in np.unique(who % _BLOCKS):
+        mine = who % _BLOCKS == block
+        yield coarse[mine], *_main_directions(coarse[~mine])
 
 
 def _rounded(picture: Float[np.ndarray, " g"]) -> tuple[float, ...]:

@@ -293,6 +293,7 @@ def _body(document: dict[str, Any], one: _Prepared) -> dict[str, Any]:
                 "early": None,
                 "set": None,
                 "observed": None,
+                "distance": None,
                 "quality": quality,
             }
         )

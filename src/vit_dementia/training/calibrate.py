@@ -42,12 +42,15 @@ def _likeness(material: Material) -> Likeness | None:
     """Return what the training scans look like; None for few people."""
     rows, cohort = material.rows("train"), material.cohort
     known = cohort.participants_known
-    units = cohort.unit_ids("participant" if known else "image")
-    fewest = FEWEST if known else _FEWEST_UNKNOWN
-    if len({units[row] for row in rows}) < fewest:
+    units = np.array(cohort.unit_ids("participant" if known else "image"))[rows]
+    different = np.unique(units)
+    if len(different) < (FEWEST if known else _FEWEST_UNKNOWN):
         return None
-    evenly = np.linspace(0, len(rows) - 1, min(len(rows), _SCANS_SEEN)).astype(int)
-    return Likeness.of(material.images[rows[evenly]])
+    # All slices of some people rather than some of all: a limit holds for whole people.
+    count = max(FEWEST, len(different) * _SCANS_SEEN // max(len(rows), _SCANS_SEEN))
+    evenly = np.linspace(0, len(different) - 1, count).astype(int)
+    seen = np.isin(units, different[evenly])
+    return Likeness.of(material.images[rows[seen]], units[seen] if known else None)
 
 
 def _fitted(model: SavedModel, material: Material, fabric: Fabric) -> Calibration:

@@ -75,6 +75,7 @@ def _card(
         "predicted": told["predicted"],
         "set": told["set"],
         "observed": told["observed"],
+        "distance": told["distance"],
         "verdict": quality["verdict"],
         "reasons": reasons,
         "map": _map(told.get("explanation"), maps),

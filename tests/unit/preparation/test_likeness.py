@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vit_dementia.errors import CheckpointError
-from vit_dementia.preparation.likeness import NEGATIVE, TURNED, UNLIKE, Likeness
+from vit_dementia.preparation.contrast import Contrast, facts_of
+from vit_dementia.preparation.likeness import (
+    NEGATIVE,
+    OTHER_GRAYS,
+    TURNED,
+    UNLIKE,
+    Likeness,
+)
 
 SHA = "0" * 64
 
@@ -28,6 +35,9 @@ def heads(count, *, seed, size=(52, 44)):
         gray[(away < radius) & (rows < middle[0] - radius / 3)] = 200.0
         image[0] = np.clip(gray + rng.normal(0, 8, size), 0, 255)
     return images
+
+
+THREE = heads(3, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +87,9 @@ def test_where_training_slices_lie_both_ways_no_way_is_wrong() -> None:
 
 
 @given(gain=st.floats(0.3, 1.0), offset=st.integers(0, 40))
-def test_brightness_and_contrast_do_not_matter(gain, offset) -> None:
-    likeness = Likeness.of(heads(20, seed=6))
-    images = heads(3, seed=7)
-    changed = (images * gain * 0.8 + offset).astype(np.uint8)
-    assert likeness.reasons(changed) == likeness.reasons(images)
+def test_brightness_and_contrast_do_not_matter(likeness, gain, offset) -> None:
+    changed = (THREE * gain * 0.8 + offset).astype(np.uint8)
+    assert likeness.reasons(changed) == [""] * 3
 
 
 def test_slices_smaller_than_the_grid_are_compared_too() -> None:
@@ -103,6 +111,10 @@ def test_what_is_written_is_read_back(likeness) -> None:
         {"lowest": None},
         {"directions": [[1.0]]},
         {"farthest": "far"},
+        {"farthest": 0.0},
+        {"lowest": 1.0},
+        {"contrast": {"middle": [0.0], "weights": [[0.0]], "limit": 2.0}},
+        {"contrast": None},
     ],
 )
 def test_what_is_damaged_or_of_other_weights_is_refused(likeness, change) -> None:
@@ -111,6 +123,79 @@ def test_what_is_damaged_or_of_other_weights_is_refused(likeness, change) -> Non
         Likeness.from_dict(told, model=SHA, where="likeness.json")
 
 
+def folded(count, *, seed, values=(60, 140, 220)):
+    """Return heads of fluid, gray and white matter, of these values and many shapes."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:52, :44]
+    images = np.zeros((count, 1, 52, 44), np.uint8)
+    for image in images:
+        angle = np.arctan2(rows - 26, columns - 22)
+        edge = 17 * (1 + 0.1 * np.cos(rng.integers(2, 6) * angle + rng.uniform(0, 6)))
+        away = np.hypot(rows - 26, columns - 22)
+        hollow = np.hypot(rows - rng.uniform(18, 34), columns - rng.uniform(16, 28))
+        tissue = np.select(
+            [away > edge, (away > edge - 2) | (hollow < 6), away > edge - 6],
+            [0, *values[:2]],
+            values[2],
+        )
+        image[0] = np.clip(tissue + rng.normal(0, 6, tissue.shape), 0, 255)
+    return images
+
+
+def test_a_head_whose_fluid_is_bright_is_told_whatever_its_shape() -> None:
+    known = Likeness.of(folded(60, seed=10), np.repeat(np.arange(20), 3))
+    assert known.reasons(folded(60, seed=11)) == [""] * 60
+    t2 = known.judge(folded(30, seed=12, values=(230, 150, 90)))
+    assert all(one.reason and one.distance > 1 for one in t2)
+    assert OTHER_GRAYS in {one.reason for one in t2}
+
+
+def test_the_distance_is_above_1_where_a_slice_is_refused(likeness) -> None:
+    rng = np.random.default_rng(2)
+    noise = rng.integers(0, 255, (5, 1, 52, 44), np.uint8)
+    for one in likeness.judge(np.concatenate([heads(20, seed=13), noise])):
+        assert (one.distance > 1) == (one.reason == UNLIKE)
+
+
+def test_a_distance_is_that_of_mahalanobis() -> None:
+    from scipy.spatial.distance import mahalanobis
+
+    facts = facts_of(heads(200, seed=14))
+    learned = Contrast.of(facts, np.arange(200), parts=5)
+    apart = np.diag(facts.var(axis=0))  # as if no two facts went together
+    shrunk = 0.9 * np.cov(facts.T, bias=True) + 0.1 * apart + 0.02**2 * np.eye(14)
+    inverse = np.linalg.inv(shrunk)
+    theirs = [mahalanobis(one, facts.mean(axis=0), inverse) for one in facts[:5]]
+    ours = learned.distance(facts[:5]) * learned.limit
+    np.testing.assert_allclose(ours, theirs, rtol=1e-2)
+
+
+def test_few_people_are_beyond_the_limit_however_many_trained() -> None:
+    rng = np.random.default_rng(15)
+    for people in (8, 40, 150):
+        beyond = []
+        for _ in range(10):
+            mixing = rng.normal(size=(14, 14))
+            person = rng.normal(size=(people + 200, 1, 14)) @ mixing
+            slices = person + 0.5 * rng.normal(size=(people + 200, 3, 14))
+            mine = slices[:people].reshape(-1, 14)
+            known = Contrast.of(mine, np.repeat(np.arange(people), 3), parts=5)
+            away = known.distance(slices[people:].reshape(-1, 14)).reshape(-1, 3)
+            beyond.append(np.mean(away.max(axis=1) > 1))
+        assert np.mean(beyond) <= 0.03
+
+
+def test_whoever_is_left_out_is_left_out_whole() -> None:
+    """Else slices of one person vouch for each other, and the limit is too low."""
+    rng = np.random.default_rng(16)
+    person = np.repeat(rng.normal(size=(30, 14)), 5, axis=0)
+    facts = person + 0.01 * rng.normal(size=person.shape)
+    whole = Contrast.of(facts, np.repeat(np.arange(30), 5), parts=5)
+    torn = Contrast.of(facts, np.arange(150), parts=5)
+    assert whole.limit > 1.2 * torn.limit
+
+
+@pytest.mark.slow  # reads 600 pictures out of an archive
 def test_real_slices_are_alike_and_turned_ones_are_not(shared_data) -> None:
     import io
     import tarfile

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -204,6 +205,7 @@ def test_a_scan_unlike_the_training_is_neither_answered_nor_explained(
     (told,) = answer.body["results"]
     assert told["probabilities"] is None
     assert words in told["quality"]["reasons"][0]
+    assert float(re.findall(r"distance ([\d.]+)", told["quality"]["reasons"][0])[0]) > 1
     refused = asked(work, tmp_path / "2", out.getvalue(), question="explain")
     assert refused.status == 422
     assert refused.body["error"]["faults"] == told["quality"]["reasons"]

@@ -38,6 +38,7 @@ def result(number=0, **changed):
         "early": "yes",
         "set": ["AD"],
         "observed": {"share": 0.8, "low": 0.49, "high": 0.94, "n_participants": 10},
+        "distance": 0.42,
         "quality": {"verdict": "pass", "reasons": []},
     }
     return told | changed
@@ -54,7 +55,7 @@ def document(*results, participants=()):
 def test_answers_are_told_in_words_with_what_is_known_of_the_model() -> None:
     said = page(document(result()), FACTS | {"evaluation": EVALUATION})
     for words in ("Yes: on the side of AD", "AD: 75.0 %", "Research use only",
-                  "Cannot be ruled out: AD",
+                  "Cannot be ruled out: AD", "scans of the training: 0.42, where",
                   "Of 10 validation participants", "80 % (95 % interval 49 to 94 %)",
                   "mended (temperature) on 30",
                   "AUROC 0.80", "reaches 0.75", "not above the floor"):  # fmt: skip

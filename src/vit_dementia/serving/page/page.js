@@ -146,6 +146,9 @@ function tell(answer) {
   const { quality } = answer.results[0];
   put("quality", words[`quality_${quality.verdict}`]);
   at("reasons").replaceChildren(...quality.reasons.map((text) => element("li", text)));
+  const far = shown.distance === null ? words.distance_unknown
+    : say("distance", { distance: shown.distance.toFixed(2) });
+  put("distance", shown.probabilities ? far : "");
   tellScans(answer.results);
   at("explain").hidden = !shown.probabilities || !state.kind;
   at("answer").hidden = false;
