@@ -22,8 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning"),
 ]
 
-# What MONAI asks of metadata.json, in the words of its bundle specification; its own
-# schema file would be downloaded.
+# What MONAI asks of metadata.json: the fields, their types and which are required, as in
+# meta_schema_20240725.json, which the file names; MONAI itself would download that.
 TENSOR = {
     "type": "object",
     "properties": {
@@ -40,26 +40,37 @@ TENSOR = {
         "type", "format", "num_channels", "spatial_shape", "dtype", "value_range",
     ],
 }  # fmt: skip
-TENSORS = {"type": "object", "additionalProperties": TENSOR}
+ARGUMENT = {"anyOf": [{"type": ["number", "string", "boolean"]}, TENSOR]}
+ARGUMENTS = {"type": "object", "additionalProperties": ARGUMENT}
+NETWORK = {
+    "type": "object",
+    "properties": {
+        name: ARGUMENTS for name in ("inputs", "outputs", "post_processed_outputs")
+    },
+    "required": ["inputs", "outputs"],
+}
 TEXTS = (
     "schema", "version", "monai_version", "pytorch_version", "numpy_version", "task",
     "description", "authors", "copyright",
 )  # fmt: skip
+OPTIONAL = (
+    "data_source", "data_type", "image_classes", "label_classes", "pred_classes",
+    "intended_use",
+)  # fmt: skip
+REQUIRED = [*TEXTS, "required_packages_version", "network_data_format"]
 SCHEMA = {
     "$schema": "https://json-schema.org/draft/2019-09/schema",
     "type": "object",
     "properties": {
-        **{name: {"type": "string"} for name in TEXTS},
+        **{name: {"type": "string"} for name in (*TEXTS, *OPTIONAL)},
         "changelog": {"type": "object"},
         "required_packages_version": {"type": "object"},
+        "eval_metrics": {"type": "object"},
+        "supported_apps": {"type": "object"},
         "references": {"type": "array", "items": {"type": "string"}},
-        "network_data_format": {
-            "type": "object",
-            "properties": {"inputs": TENSORS, "outputs": TENSORS},
-            "required": ["inputs", "outputs"],
-        },
     },
-    "required": [*TEXTS, "required_packages_version", "network_data_format"],
+    "patternProperties": {"^[_a-zA-Z0-9]+_data_format$": NETWORK},
+    "required": REQUIRED,
 }
 
 
@@ -83,11 +94,30 @@ def test_monai_verifies_the_metadata(bundle, tmp_path) -> None:
     file = bundle / "out" / "configs" / "metadata.json"
     given = {"filepath": str(schema), "hash_val": md5(schema.read_bytes()).hexdigest()}
     verify_metadata(meta_file=str(file), **given)
-    broken = json.loads(file.read_text())
-    del broken["network_data_format"]
-    (tmp_path / "broken.json").write_text(json.dumps(broken))
-    with pytest.raises(ValueError, match="network_data_format"):
-        verify_metadata(meta_file=str(tmp_path / "broken.json"), **given)
+    whole = json.loads(file.read_text())
+    assert set(whole) <= {*SCHEMA["properties"], "network_data_format"}
+    for name in REQUIRED[1:]:  # without the first, MONAI looks for no schema
+        broken = {key: value for key, value in whole.items() if key != name}
+        (tmp_path / "broken.json").write_text(json.dumps(broken))
+        with pytest.raises(ValueError, match=name):
+            verify_metadata(meta_file=str(tmp_path / "broken.json"), **given)
+
+
+def test_the_metadata_says_what_the_network_takes_and_gives(bundle) -> None:
+    told = json.loads((bundle / "out" / "configs" / "metadata.json").read_text())
+    network = torch.jit.load(str(bundle / "out" / "models" / "model.ts"))
+    (shown,) = told["network_data_format"]["inputs"].values()
+    (given,) = told["network_data_format"]["outputs"].values()
+    low, high = shown["value_range"]
+    preprocessing = read_model_folder(bundle / "run").preprocessing
+    ends = preprocessing.normalize(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
+    assert ends.flatten().tolist() == pytest.approx([low, high])
+    images = torch.empty(2, shown["num_channels"], *shown["spatial_shape"])
+    images.uniform_(low, high)
+    assert str(images.dtype) == f"torch.{shown['dtype']}"
+    logits = network(images)
+    assert logits.shape == (2, given["num_channels"])
+    assert [given["channel_def"][str(n)] for n in range(len(CLASSES))] == list(CLASSES)
 
 
 def test_monai_verifies_the_input_and_output_of_the_network(bundle) -> None:

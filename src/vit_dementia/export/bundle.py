@@ -36,6 +36,14 @@ def write_bundle(model: SavedModel, folder: Path) -> None:
 
 def _metadata(model: SavedModel) -> dict[str, Any]:
     channels, *space = shape_of(model)
+    mean, std = model.preprocessing.mean, model.preprocessing.std
+    answer = {
+        "type": "probabilities",
+        "num_channels": len(model.classes),
+        "spatial_shape": [1],
+        "dtype": "float32",
+        "is_patch_data": False,
+    }
     classes = {str(index): name for index, name in enumerate(model.classes)}
     return {
         "schema": SCHEMA,
@@ -64,22 +72,18 @@ def _metadata(model: SavedModel) -> dict[str, Any]:
                     "num_channels": channels,
                     "spatial_shape": space,
                     "dtype": "float32",
-                    "value_range": [0, 1],
+                    "value_range": [(0 - mean) / std, (1 - mean) / std],
                     "is_patch_data": False,
                     "channel_def": {str(index): "image" for index in range(channels)},
                 }
             },
             "outputs": {
-                "pred": {
-                    "type": "probabilities",
-                    "format": "logits",
-                    "num_channels": len(model.classes),
-                    "spatial_shape": [1],
-                    "dtype": "float32",
-                    "value_range": [],
-                    "is_patch_data": False,
-                    "channel_def": classes,
-                }
+                "pred": answer
+                | {"format": "logits", "value_range": [], "channel_def": classes}
+            },
+            "post_processed_outputs": {
+                "pred": answer
+                | {"format": "softmax", "value_range": [0, 1], "channel_def": classes}
             },
         },
     }
