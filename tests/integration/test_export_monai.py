@@ -22,8 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning"),
 ]
 
-# What MONAI asks of metadata.json: the fields, their types and which are required, as in
-# meta_schema_20240725.json, which the file names; MONAI itself would download that.
+# What MONAI asks of metadata.json: its fields, their types, and which are required by
+# the schema of 2024-07-25, which the file names; MONAI itself would download that.
 TENSOR = {
     "type": "object",
     "properties": {
@@ -44,9 +44,9 @@ ARGUMENT = {"anyOf": [{"type": ["number", "string", "boolean"]}, TENSOR]}
 ARGUMENTS = {"type": "object", "additionalProperties": ARGUMENT}
 NETWORK = {
     "type": "object",
-    "properties": {
-        name: ARGUMENTS for name in ("inputs", "outputs", "post_processed_outputs")
-    },
+    "properties": dict.fromkeys(
+        ("inputs", "outputs", "post_processed_outputs"), ARGUMENTS
+    ),
     "required": ["inputs", "outputs"],
 }
 TEXTS = (

@@ -206,6 +206,7 @@ def test_cross_validation_scores_everybody_once_and_resumes_to_the_same(
         assert probability == pytest.approx(sum(expected) / 3)
     assert together["model"]["members"] == [one["model"]["sha256"] for one in alone]
     assert together["model"]["calibration"]["sets"]["n_participants"] == 12
+    assert told["observed"]["n_participants"] == 12  # one bin, of everybody left out
     crossed = (out / "crossed.json").read_bytes()
     assert b"sub-0" not in crossed
     assert told["early"] in {"yes", "no", "not sure"}

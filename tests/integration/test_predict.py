@@ -48,7 +48,7 @@ def test_the_page_tells_what_the_document_tells_and_names_no_file(
     shares = [f"{100 * p:.1f} %" for one in told for p in _shares(one)]
     assert re.findall(r"<dt>\w+: ([\d.]+ %)</dt>", text) == shares
     seen = [one["observed"] for one in told if one["observed"]]
-    sentences = re.findall(r"Of (\d+) validation participants[^,]*, (\d+) %", text)
+    sentences = re.findall(r"Of (\d+) participants left out[^,]*, (\d+) %", text)
     assert sentences == [
         (str(one["n_participants"]), f"{100 * one['share']:.0f}") for one in seen
     ]

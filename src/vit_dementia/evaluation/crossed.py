@@ -10,7 +10,8 @@ Sec. 3): everybody trained some models and calibrates the one that never saw the
      "why": "" or why there are no sets,
      "folds": [{"fold": 0, "model": sha256 of the weights, "line": 0.4 or null,
                 "strange": [how strange the truth was to this model, of each participant
-                            whom it was tested on, rising]}]}
+                            whom it was tested on, rising]}],
+     "observed": [{"above": 0.0, "up_to": 0.4, ...}: as in ``calibration.json``]}
 
 It holds no path of a scan and no participant.
 
@@ -33,8 +34,9 @@ from vit_dementia.evaluation.abstention import (
     strangeness,
 )
 from vit_dementia.evaluation.calibrated import Calibration, Sets, decided
+from vit_dementia.evaluation.observed import ObservedBin, observed_bins
 from vit_dementia.evaluation.predictions import Predictions
-from vit_dementia.evaluation.rows import THRESHOLD
+from vit_dementia.evaluation.rows import THRESHOLD, Rows
 from vit_dementia.evaluation.scaling import Scaling
 
 FORMAT = 1
@@ -78,6 +80,8 @@ class Crossed:
     Attributes:
         level: how often a set is to hold the truth.
         why: why there are no sets; empty if there are.
+        observed: how often it was true of those who were told about the same, each by
+            the model that never saw them; none for too few.
     """
 
     classes: tuple[str, ...]
@@ -85,6 +89,7 @@ class Crossed:
     level: float
     folds: tuple[LeftOut, ...]
     why: str = ""
+    observed: tuple[ObservedBin, ...] = ()
 
     @classmethod
     def of(
@@ -95,6 +100,7 @@ class Crossed:
         positive: Sequence[str],
         level: float,
         leak: str = "",
+        observed: tuple[ObservedBin, ...] = (),
     ) -> Crossed:
         """Return the same with the reason why there are no sets, if there are none.
 
@@ -104,6 +110,7 @@ class Crossed:
             positive: the classes that are a "yes".
             level: how often a set is to hold the truth.
             leak: the reason for which the folds were allowed to leak, if they were.
+            observed: of everybody left out; dropped where the folds leak.
 
         >>> fold = LeftOut(0, "", None, (0.1,) * 8)
         >>> Crossed.of("AB", [fold], positive="B", level=0.9).why
@@ -120,7 +127,8 @@ class Crossed:
                 f"cannot calibrate at this level: {level:.0%} needs {fewest} "
                 f"participants, found {people}"
             )
-        return cls(tuple(classes), tuple(positive), level, tuple(folds), why)
+        seen = () if leak else observed
+        return cls(tuple(classes), tuple(positive), level, tuple(folds), why, seen)
 
     @property
     def line(self) -> float | None:
@@ -169,6 +177,7 @@ class Crossed:
                 ON,
                 self.why or "each fold is asked on its own; there is no one threshold",
             ),
+            observed=self.observed,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -188,6 +197,7 @@ class Crossed:
                 }
                 for fold in self.folds
             ],
+            "observed": [one.to_dict() for one in self.observed],
         }
 
     @classmethod
@@ -214,6 +224,34 @@ class Crossed:
                     for fold in told["folds"]
                 ),
                 why=str(told["why"]),
+                # Cross-validations of before this was measured have none.
+                observed=tuple(map(ObservedBin.from_dict, told.get("observed", []))),
             )
-        except (KeyError, TypeError, ValueError) as cause:
+        except (KeyError, TypeError, ValueError, AttributeError) as cause:
             raise CheckpointError(f"{where}: is damaged ({cause})") from cause
+
+
+def observed_out_of_fold(
+    told: Sequence[Predictions], *, positive: Sequence[str]
+) -> tuple[ObservedBin, ...]:
+    """Return how often participants told about the same were truly positive.
+
+    Nobody here trained the model that speaks, chose its epoch or fitted its scaling, so
+    that nothing flatters. What is told to somebody new is the mean of all models, which
+    is steadier than the word of one; of that these shares say nothing.
+
+    Args:
+        told: mended, by each fold's model of those whom it was tested on.
+        positive: the classes that are a "yes".
+    """
+    rows = [
+        Rows.of(part.labeled().by_participant().labeled(), positive=positive)
+        for part in told
+        if part.participants_known and len(part.labeled().table)
+    ]
+    if not rows:
+        return ()
+    return observed_bins(
+        np.concatenate([one.is_positive for one in rows]),
+        np.concatenate([one.score for one in rows]),
+    )

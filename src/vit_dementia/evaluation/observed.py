@@ -1,9 +1,10 @@
 """How often participants who were told about the same were on the positive side.
 
 A calibration curve, kept with the model: whoever is told 70 % also hears of how many
-validation participants with a similar probability it was true, and how sure that share
-is. The scaling of the probabilities was fitted on the same participants, so the shares
-flatter a little.
+participants with a similar probability it was true, and how sure that share is. Of one
+model they are its validation participants, on whom the scaling of the probabilities was
+fitted, so the shares flatter a little; of a cross-validation everybody, each as told by
+the model that never saw them.
 
 Shapes: n participants.
 """

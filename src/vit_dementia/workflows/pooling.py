@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from vit_dementia.evaluation.crossed import Crossed, LeftOut
+from vit_dementia.evaluation.crossed import Crossed, LeftOut, observed_out_of_fold
 from vit_dementia.evaluation.endpoint import positive_classes
 from vit_dementia.evaluation.lines import Line
 from vit_dementia.evaluation.permuted import Relearned
@@ -24,6 +24,7 @@ def crossed(
 ) -> Crossed:
     """Return how the models of some folds, who tested everybody once, answer others."""
     first = next(iter(parts.values()))
+    yes = positive_classes(first.predictions.classes, positive)
     return Crossed.of(
         first.predictions.classes,
         [
@@ -35,9 +36,12 @@ def crossed(
             )
             for fold, part in parts.items()
         ],
-        positive=positive_classes(first.predictions.classes, positive),
+        positive=yes,
         level=level,
         leak=first.facts.get("allow_leakage", ""),
+        observed=observed_out_of_fold(
+            [part.predictions for part in parts.values()], positive=yes
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from scipy import special
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.abstention import coverage
-from vit_dementia.evaluation.crossed import Crossed, LeftOut
+from vit_dementia.evaluation.crossed import Crossed, LeftOut, observed_out_of_fold
 from vit_dementia.evaluation.predictions import Predictions
 
 CLASSES = ("none", "very mild", "mild")
@@ -36,12 +36,16 @@ def table(label, told, *, first=0):
 
 
 def crossed_of(rng, *, people=60, folds=3, level=0.9, line=0.4):
-    left_out = []
+    left_out, every = [], []
     for fold in range(folds):
         label = rng.integers(3, size=people // folds)
         told = table(label, said(rng, label), first=fold * len(label))
         left_out.append(LeftOut.of(told, fold=fold, model=f"{fold}" * 64, line=line))
-    return Crossed.of(CLASSES, left_out, positive=CLASSES[1:], level=level)
+        every.append(told)
+    seen = observed_out_of_fold(every, positive=CLASSES[1:])
+    return Crossed.of(
+        CLASSES, left_out, positive=CLASSES[1:], level=level, observed=seen
+    )
 
 
 def test_a_participant_counts_once_however_many_scans_there_are():
@@ -102,6 +106,37 @@ def test_without_sets_the_reason_is_told_and_the_line_speaks_alone(strange, leak
         CLASSES, [LeftOut(0, "", None, ())], positive=CLASSES[1:], level=0.9
     )
     assert silent.answers(told) == [None, None]
+
+
+def test_what_is_observed_are_the_shares_of_everybody_left_out():
+    rng = np.random.default_rng(3)
+    parts, labels, scores = [], [], []
+    for fold in range(4):
+        label = rng.integers(3, size=25)
+        probability = said(rng, label)
+        parts.append(table(label, probability, first=25 * fold))
+        labels.append(label > 0)
+        scores.append(probability[:, 1:].sum(axis=1))
+    bins = observed_out_of_fold(parts, positive=CLASSES[1:])
+    is_positive, score = np.concatenate(labels), np.concatenate(scores)
+    assert sum(one.num_participants for one in bins) == 100  # not 200 scans
+    assert bins[-1].up_to == 1.0
+    for one in bins:
+        mine = (score > one.above) & (score <= one.up_to)
+        assert one.num_participants == mine.sum() >= 10
+        assert one.num_positive == is_positive[mine].sum()
+
+
+def test_folds_that_leak_or_whose_people_are_unknown_observe_nothing():
+    label = np.arange(3).repeat(10)
+    told = table(label, said(np.random.default_rng(4), label))
+    bins = observed_out_of_fold([told], positive=CLASSES[1:])
+    folds = [LeftOut(0, "", 0.5, (0.1,) * 30)]
+    words = {"positive": CLASSES[1:], "level": 0.9, "observed": bins}
+    assert Crossed.of(CLASSES, folds, **words).calibration.observed == bins != ()
+    assert Crossed.of(CLASSES, folds, **words, leak="mine").observed == ()
+    told.table["participant_id"] = "unknown"
+    assert observed_out_of_fold([told], positive=CLASSES[1:]) == ()
 
 
 def test_unknown_participants_calibrate_nothing():

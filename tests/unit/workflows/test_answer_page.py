@@ -56,7 +56,7 @@ def test_answers_are_told_in_words_with_what_is_known_of_the_model() -> None:
     said = page(document(result()), FACTS | {"evaluation": EVALUATION})
     for words in ("Yes: on the side of AD", "AD: 75.0 %", "Research use only",
                   "Cannot be ruled out: AD", "scans of the training: 0.42, where",
-                  "Of 10 validation participants", "80 % (95 % interval 49 to 94 %)",
+                  "Of 10 participants left out", "80 % (95 % interval 49 to 94 %)",
                   "mended (temperature) on 30",
                   "AUROC 0.80", "reaches 0.75", "not above the floor"):  # fmt: skip
         assert words in said
