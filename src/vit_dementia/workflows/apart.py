@@ -43,7 +43,8 @@ def each_apart(
 
     A process that is killed, by a crash in a library or for want of memory, may take
     others' unfinished work along; these are then done again, one at a time, until it is
-    known whose fault it was.
+    known whose fault it was. A cluster tells what was on the workers that it lost, and
+    goes on with all the rest; only that is then done again by itself.
 
     Args:
         work: a function that other processes can import.
@@ -72,15 +73,19 @@ def _done(
     tasks: Sequence[Task],
     places: Sequence[int],
 ) -> Iterator[tuple[int, Answer]]:
-    """Yield answers until all are there or the processes have broken down."""
+    """Yield answers until all are there or the processes have broken down.
+
+    What a cluster gave up, because its workers were lost over it, is left out.
+    """
     place_of: dict[Any, int] = {}
-    broken: tuple[type[Exception], ...] = (BrokenExecutor, *_lost_on_a_cluster())
     try:
         for place in places:
             place_of[executor.submit(work, tasks[place])] = place
+        lost = _lost_on_a_cluster()
         for future in as_completed(place_of):
-            yield place_of[future], future.result()
-    except broken:
+            if not isinstance(future.exception(), lost):
+                yield place_of[future], future.result()
+    except BrokenExecutor:
         return
     finally:
         for future in place_of:
