@@ -138,6 +138,21 @@ def test_what_preparing_takes_stands_on_its_page() -> None:
         assert line.endswith(said)
 
 
+def test_memory_stands_on_its_page_and_holds_no_images() -> None:
+    table = pd.read_csv(TABLES / "memory.tsv", sep="\t")
+    page = (TABLES.parent / "explanation" / "speed.md").read_text("utf-8")
+    for row in table.itertuples():
+        said = (
+            f"| {row.images:,} | {row.own_mib} MiB | {row.mapped_mib} MiB "
+            f"| {row.packed_mib} MiB | {row.seconds / 60:.1f} |"
+        )
+        assert said in page
+    least, most = table.iloc[0], table.iloc[-1]
+    grown_kb = (most.own_mib - least.own_mib) * 1024 / (most.images - least.images)
+    assert most.images >= 100_000
+    assert grown_kb < 1  # of an image of 32 x 32, which is 1 kB
+
+
 def test_labels_are_permuted_among_people_who_each_keep_one(tmp_path) -> None:
     permuted = runpy.run_path(str(TABLES / "permuted_maps.py"))["permuted"]
     for number in range(40):
