@@ -20,7 +20,7 @@ from vit_dementia.preparation.likeness import FEWEST, Likeness
 from vit_dementia.training.material import Material
 from vit_dementia.training.run_folder import RunFolder
 
-_SCANS_SEEN = 2_000  # of the training, to learn what they look like
+_SCANS_SEEN = 1_000  # of the training, to learn what they look like
 _FEWEST_UNKNOWN = 50  # slices, where nobody knows how many people they show
 
 
