@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from vit_dementia import config
+from vit_dementia import config, limits
 
 PAGES_OF_THE_ROOT = (
     "ARCHITECTURE.md",
@@ -77,6 +77,18 @@ def settings() -> str:
         lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
         lines += [" | ".join(["", *row, ""]).strip() for row in _rows(kind)]
         lines.append("")
+    lines += [
+        "## Limits",
+        "",
+        "What one input may cost at most. They belong to no run and no recipe: every",
+        "verb takes `--limits.NAME NUMBER` (`--limits.pixels 80000000`), for itself",
+        "and the processes that it starts; those of `serve` alone stand in its how-to.",
+        "",
+        "| limit | type | default | of |",
+        "| --- | --- | --- | --- |",
+        *(" | ".join(["", *row, ""]).strip() for row in _rows(limits.Limits)),
+        "",
+    ]
     return "\n".join(lines)
 
 

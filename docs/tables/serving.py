@@ -38,10 +38,10 @@ from vit_dementia.config import VitConfig
 from vit_dementia.files import write_text
 from vit_dementia.inference.model_folder import write_model_folder
 from vit_dementia.inference.predictor import Predictor
+from vit_dementia.limits import ServingLimits
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.slices import SlicePreprocessing
-from vit_dementia.serving.limits import ServingLimits
 
 TABLE = Path(__file__).with_suffix(".tsv")
 SIZE = (208, 176)

@@ -14,9 +14,9 @@ from typing import Any
 
 from vit_dementia import __version__, files
 from vit_dementia.errors import DataError
+from vit_dementia.limits import LIMITS
 from vit_dementia.progress import Quiet, Watch
 
-LARGEST = 16 * 1024**3  # bytes
 _CHUNK = 1024**2  # bytes
 _TRIES = 4  # connections for one file; each goes on where the last one ended
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -27,8 +27,8 @@ def download(
     to: Path,
     *,
     sha256: str | None = None,
-    max_bytes: int = LARGEST,
-    timeout_s: float = 60.0,
+    max_bytes: int | None = None,
+    timeout_s: float | None = None,
     watch: Watch | None = None,
 ) -> str:
     """Bring one file to ``to`` and return its SHA-256.
@@ -41,8 +41,9 @@ def download(
         url: https, or http on this machine.
         to: the file's new name.
         sha256: what its hash must be; None: it is only returned.
-        max_bytes: a larger file is refused.
-        timeout_s: seconds without a byte after which a connection counts as dead.
+        max_bytes: a larger file is refused [default: of the limits].
+        timeout_s: seconds without a byte after which a connection counts as dead
+            [default: of the limits].
         watch: is shown how far it is.
 
     Raises:
@@ -64,8 +65,8 @@ def download(
             url,
             part,
             record,
-            max_bytes=max_bytes,
-            timeout_s=timeout_s,
+            max_bytes=max_bytes or LIMITS.download_bytes,
+            timeout_s=timeout_s or LIMITS.silent_seconds,
             watch=watch or Quiet(),
         ):
             break
@@ -90,7 +91,7 @@ def download(
 
 
 def read_json_from(
-    url: str, *, max_bytes: int = _CHUNK, timeout_s: float = 60.0
+    url: str, *, max_bytes: int = _CHUNK, timeout_s: float | None = None
 ) -> Any:
     """Return a small JSON document from the network.
 
@@ -98,7 +99,8 @@ def read_json_from(
         DataError: if there is no network, or the answer is not JSON or too large.
     """
     _check_address(url)
-    with _connected(urllib.request.Request(url), timeout_s) as answer:  # noqa: S310 - checked
+    request = urllib.request.Request(url)  # noqa: S310 - checked
+    with _connected(request, timeout_s or LIMITS.silent_seconds) as answer:
         try:
             content = answer.read(max_bytes + 1)
         except (OSError, http.client.HTTPException) as error:

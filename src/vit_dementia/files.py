@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -171,6 +172,30 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
+def read_regular(path: Path, *, most_bytes: int | None = None) -> bytes:
+    """Return the content of a regular file; a pipe or device is never waited for.
+
+    Args:
+        path: the file.
+        most_bytes: that are read [default: of one file of settings].
+
+    Raises:
+        OSError: if it is missing, no regular file, or larger.
+    """
+    most = LIMITS.settings_bytes if most_bytes is None else most_bytes
+    how = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, how)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # Python cannot wrap the descriptor of a folder
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EINVAL, f"at most {most} bytes are read", str(path))
+    return content
+
+
 def read_json(path: Path, error: Callable[[str], Exception] = DataError) -> Any:
     """Read one JSON file; a key that stands twice or a NaN is refused as damage.
 
@@ -178,11 +203,8 @@ def read_json(path: Path, error: Callable[[str], Exception] = DataError) -> Any:
         DataError: (or ``error``) if the file is missing, too large or not JSON.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is not a regular file")  # a pipe would be waited for
-        if (size := path.stat().st_size) > LIMITS.json_bytes:
-            raise ValueError(f"{size} bytes; at most {LIMITS.json_bytes} are read")
-        return parse_json(path.read_text(encoding="utf-8"))
+        content = read_regular(path, most_bytes=LIMITS.json_bytes)
+        return parse_json(content.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as cause:
         raise error(f"{path}: cannot be read as JSON ({cause})") from cause
 

@@ -27,8 +27,8 @@ from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.evaluation import calibrated
 from vit_dementia.evaluation.calibrated import Sets
 from vit_dementia.inference import answer
+from vit_dementia.limits import ServingLimits
 from vit_dementia.serving import work
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.workflows import answer_page
 
 REFERENCE = (REPO_ROOT / "docs" / "reference" / "files.md").read_text("utf-8")

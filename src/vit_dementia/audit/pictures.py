@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from vit_dementia.data.assembly import is_volume
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import DataError, ScanError
+from vit_dementia.limits import Number, carried, carry
 from vit_dementia.preparation.glance import glance
 from vit_dementia.progress import Quiet, Watch
 
@@ -195,11 +196,15 @@ def _each(files: Sequence[Path], jobs: int) -> Iterator[_Seen | str]:
 
     batches = (files[at : at + _BATCH] for at in range(0, len(files), _BATCH))
     parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")
-    for seen in parallel(delayed(_look_at_batch)(batch) for batch in batches):
+    limits = carried()
+    for seen in parallel(delayed(_look_at_batch)(batch, limits) for batch in batches):
         yield from seen
 
 
-def _look_at_batch(files: Sequence[Path]) -> list[_Seen | str]:
+def _look_at_batch(
+    files: Sequence[Path], limits: Mapping[str, Number]
+) -> list[_Seen | str]:
+    carry(limits)  # the process may have begun under others
     return [_look(file) for file in files]
 
 

@@ -32,6 +32,7 @@ from vit_dementia.errors import (
 )
 from vit_dementia.files import disk_fault
 from vit_dementia.launch import this_launch
+from vit_dementia.limits import changed, limits_in
 
 VERBS = {
     "demo": "Do the main job on the embedded phantoms: train, evaluate, report.",
@@ -70,7 +71,8 @@ def make_app(speaking: Collection[str] = ()) -> App:
         name="vit-dementia",
         version=__version__,
         help="Vision Transformers for early dementia detection from brain MRI.\n\n"
-        f"{DISCLAIMER}\n\nStart with: vit-dementia demo",
+        f"{DISCLAIMER}\n\nStart with: vit-dementia demo\n\nEvery verb takes "
+        "--limits.NAME NUMBER: what one input may cost at most (docs: Limits).",
         help_flags=["--help", "-h"],
         suppress_keyboard_interrupt=False,  # run() tells it and leaves with 130
     )
@@ -117,13 +119,14 @@ def run(tokens: Sequence[str]) -> int:
 
 def _run(tokens: Sequence[str]) -> int:
     try:
-        app = make_app(tokens[:1])
-        app.config = _recipe_of(tokens)
-        with remarks_told():
-            if any(token.partition("=")[0] == "--recipes" for token in tokens):
-                result = _with_recipes(app, tokens)
+        told, limits = limits_in(tokens)
+        app = make_app(told[:1])
+        app.config = _recipe_of(told)
+        with remarks_told(), changed(limits):
+            if any(token.partition("=")[0] == "--recipes" for token in told):
+                result = _with_recipes(app, told)
             else:
-                result = app(tokens, **_QUIETLY, result_action="return_value")
+                result = app(told, **_QUIETLY, result_action="return_value")
     except VitDementiaError as error:
         return _fail(tokens, error.faults, error.exit_code)
     except CycloptsError as error:

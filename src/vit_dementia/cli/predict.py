@@ -13,6 +13,7 @@ from vit_dementia.cli.options import pairs_in
 from vit_dementia.cli.terminal import escaped, say, watch_for_people
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device, Runtime
+from vit_dementia.limits import carried
 
 if TYPE_CHECKING:
     from vit_dementia.data.named import Places
@@ -152,6 +153,8 @@ def _kept_in(out: Path, predictor: Predictor, engine: str, places: Places) -> Ke
     from vit_dementia.inference.kept import Kept
 
     way = described(predictor.fabric)
+    if limits := carried():  # what they refuse is another answer
+        way += f", {limits}"
     return Kept(out, f"{predictor.model.sha256}, {engine}, {way}", places)
 
 

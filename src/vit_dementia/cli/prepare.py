@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.cli.options import CohortOptions, read_cohort
-from vit_dementia.cli.terminal import say, watch_for_people
+from vit_dementia.cli.terminal import say, tell_of_pictures, watch_for_people
 from vit_dementia.preparation.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def prepare(
     page = write_preparation(out, made)
     _tell(made)
     say(f"pictures of every registration: {page}")
+    tell_of_pictures()
     say(DISCLAIMER)
     if json:
         print(json_module.dumps(document(made), indent=2, ensure_ascii=False))

@@ -8,7 +8,7 @@ from vit_dementia import DISCLAIMER
 from vit_dementia.cli.terminal import say
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.compute import Device
-from vit_dementia.serving.limits import ServingLimits
+from vit_dementia.limits import ServingLimits
 
 
 def serve(

@@ -32,6 +32,14 @@ def say(line: str) -> None:
         print(escaped(part), file=sys.stderr, flush=True)
 
 
+def tell_of_pictures() -> None:
+    """Warn that what was written shows scans: nobody can tell what stands in pixels."""
+    say(
+        "note: it shows scans: a face, or text burnt into the pixels, may tell who it "
+        "is; look at every picture before you pass it on"
+    )
+
+
 def watch_for_people() -> Watch:
     """Return what shows the progress of a command."""
     if this_launch().rank:

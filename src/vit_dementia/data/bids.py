@@ -95,8 +95,8 @@ def _list(root: Path, start: Path, kind: str, limits: Limits) -> Found:
     found = Found()
     files_of: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     for number, file in enumerate(_files(start, kind)):
-        if number > limits.files:
-            raise DataError(f"{root}: holds more than {limits.files} files")
+        if number > limits.entries:
+            raise DataError(f"{root}: holds more than {limits.entries} files")
         name = _NAME.fullmatch(file.name)
         if name is None:
             found.problems.append(

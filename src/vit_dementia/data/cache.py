@@ -22,6 +22,7 @@ from numpy.lib.format import open_memmap
 
 from vit_dementia.errors import DataError, ScanError
 from vit_dementia.files import fingerprint, read_json, replacing, take_room, write_json
+from vit_dementia.limits import carried
 
 _LAYOUT = 3  # of an entry; another one is another key
 Prepare = Callable[[Path], UInt8[np.ndarray, "..."]]
@@ -67,7 +68,9 @@ def pack(
     digests = Parallel(n_jobs=-1, prefer="threads")(
         delayed(_digest)(file) for file in files
     )
-    key = fingerprint([_LAYOUT, recipe, list(shape), digests])[:32]
+    # What is refused under other limits is another answer.
+    told = [_LAYOUT, recipe, list(shape), digests, *filter(None, [carried()])]
+    key = fingerprint(told)[:32]
     data, facts = folder / f"{key}.npy", folder / f"{key}.json"
     if not facts.exists():
         with replacing(data) as aside:

@@ -232,9 +232,9 @@ class _Walk:
         self, entry: os.DirEntry[str], folders: list[Path], pictures: list[Path]
     ) -> None:
         self._num_met += 1
-        if self._num_met > self.limits.files:
+        if self._num_met > self.limits.entries:
             raise DataError(
-                f"{self.root}: holds more than {self.limits.files} entries; "
+                f"{self.root}: holds more than {self.limits.entries} entries; "
                 "name the folder that holds the classes"
             )
         name = entry.name

@@ -9,7 +9,6 @@ with an opaque alpha channel, and lying on its side with an EXIF tag or upright.
 
 from __future__ import annotations
 
-import io
 import logging
 import struct
 import zlib
@@ -27,7 +26,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from vit_dementia.data.opening import opened
+from vit_dementia.data.jpeg import num_scans
+from vit_dementia.data.opening import Deadline, TimedBytes, opened
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
 
@@ -87,13 +87,18 @@ def read_slice(
     """
     if channels not in (1, 3):
         raise ValueError(f"channels: found {channels}; 1 (gray) or 3 (RGB) is needed")
-    with opened(path, most_bytes=limits.image_bytes, needed=_NEEDED) as file:
+    until = Deadline(path, seconds=limits.decoding_seconds)
+    with opened(
+        path, most_bytes=limits.image_bytes, needed=_NEEDED, deadline=until
+    ) as file:
         content = file.read()
     kind = _kind_of(path, content[:16])
-    _check_whole(path, kind, content)
+    _check_whole(path, kind, content, limits)
     try:
-        with _DECODERS[kind](io.BytesIO(content)) as image:
+        with _DECODERS[kind](TimedBytes(content, until)) as image:
             _check_header(path, kind, image, limits)
+            if kind == "JPEG":
+                _check_scans(path, content, image, limits)
             image.load()
             pixels = _pixels(path, ImageOps.exif_transpose(image), image, channels)
     except MemoryError as error:
@@ -153,7 +158,7 @@ def _kind_of(path: Path, head: bytes) -> str:
     return kind
 
 
-def _check_whole(path: Path, kind: str, content: bytes) -> None:
+def _check_whole(path: Path, kind: str, content: bytes, limits: Limits) -> None:
     """Refuse files whose end is missing or whose checksums are wrong.
 
     Pillow skips the checksums of pixel data and lets a missing end mark pass.
@@ -163,7 +168,9 @@ def _check_whole(path: Path, kind: str, content: bytes) -> None:
     if kind != "PNG":
         return
     at = 8  # after the signature
-    while at + 12 <= len(content):
+    for _ in range(limits.segments):
+        if at + 12 > len(content):
+            break
         (length,) = struct.unpack_from(">I", content, at)
         body_end = at + 8 + length
         if body_end + 4 > len(content):
@@ -175,7 +182,23 @@ def _check_whole(path: Path, kind: str, content: bytes) -> None:
         if name == b"IEND":
             return
         at = body_end + 4
+    else:
+        raise ScanError(f"{path}: PNG file of more than {limits.segments} parts")
     raise ScanError(f"{path}: PNG file is cut off (no end mark)")
+
+
+def _check_scans(path: Path, content: bytes, image: ImageFile, limits: Limits) -> None:
+    """Refuse a JPEG file that draws its picture so often that it takes for ever."""
+    width, height = image.size
+    try:
+        scans = num_scans(content, most_segments=limits.segments)
+    except ValueError as error:
+        raise ScanError(f"{path}: JPEG file of {error}") from error
+    if scans * width * height > limits.passes:
+        raise ScanError(
+            f"{path}: JPEG file that draws {width} x {height} pixels {scans} times; at "
+            f"most {limits.passes} pixels in all are drawn"
+        )
 
 
 def _check_header(path: Path, kind: str, image: ImageFile, limits: Limits) -> None:

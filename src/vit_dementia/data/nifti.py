@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Float32
 
-from vit_dementia.data.opening import opened
+from vit_dementia.data.opening import Deadline, opened
 from vit_dementia.data.placement import place
 from vit_dementia.errors import ScanError
-from vit_dementia.limits import LIMITS, MIB, Limits
+from vit_dementia.limits import LIMITS, Limits
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -41,8 +41,6 @@ _SIZE_OF = {348: 1, 540: 2}  # bytes of a header, by version
 _MAGIC_AT = {1: 344, 2: 4}
 _SINGLE = {1: b"n+1\0", 2: b"n+2\0"}  # voxels follow in the same file
 _PAIR = {1: b"ni1\0", 2: b"ni2\0"}  # voxels are in a file of their own
-_LARGEST_OFFSET = 16 * MIB  # of the voxels behind the header
-_SMALLEST_SIDE = 8  # voxels; what is smaller is no head
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +79,19 @@ def read_nifti(path: Path, *, limits: Limits = LIMITS) -> Stored:
             shape, dtype = _check_claims(path, header, limits)
             size = prod(shape) * dtype.itemsize
             if not pair:
-                start = _offset(path, header)
+                start = _offset(path, header, limits)
                 _pass_by(path, stream, start - header.sizeof_hdr)
                 content = _read_to_the_end(path, stream, size, limits)
         if pair:
             voxel_file = _voxel_file(path)
             with _unpacked(voxel_file, limits) as stream:
-                _pass_by(voxel_file, stream, _offset(path, header, least=0))
+                _pass_by(voxel_file, stream, _offset(path, header, limits, least=0))
                 content = _read_to_the_end(voxel_file, stream, size, limits)
     except (OSError, EOFError, zlib.error) as error:
         cause = " ".join(str(error).split())
         raise ScanError(f"{path}: damaged or cut off ({cause})") from error
     raw = np.frombuffer(content, dtype=dtype).reshape(shape, order="F")
-    affine, notes = place(path, header)
+    affine, notes = place(path, header, limits=limits)
     return Stored(_scaled(path, header, raw), affine, tuple(notes))
 
 
@@ -124,7 +122,9 @@ def _sibling(path: Path, here: str, there: str) -> Path:
 @contextmanager
 def _unpacked(path: Path, limits: Limits) -> Iterator[BufferedIOBase]:
     """Open a file and, if its first bytes say so, the gzip stream inside."""
-    with opened(path, most_bytes=limits.volume_bytes, needed=_NEEDED) as file:
+    until = Deadline(path, seconds=limits.decoding_seconds)
+    most = limits.volume_bytes
+    with opened(path, most_bytes=most, needed=_NEEDED, deadline=until) as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if packed:
@@ -174,10 +174,10 @@ def _check_claims(
         raise ScanError(f"{path}: claims the shape {shown}; needs sides of 1 or more")
     if len(sides) < 3 or prod(sides[3:]) != 1:
         raise ScanError(f"{path}: found the shape {shown}; needs one 3-D volume")
-    if min(sides[:3]) < _SMALLEST_SIDE:
+    if min(sides[:3]) < limits.least_side:
         raise ScanError(
-            f"{path}: found the shape {shown}; needs {_SMALLEST_SIDE} voxels or more "
-            "along each axis"
+            f"{path}: found the shape {shown}; needs {limits.least_side} voxels or "
+            "more along each axis"
         )
     if prod(sides[:3]) > limits.voxels:
         raise ScanError(
@@ -194,16 +194,18 @@ def _check_claims(
     return sides[:3], dtype
 
 
-def _offset(path: Path, header: Nifti1Header, *, least: int | None = None) -> int:
+def _offset(
+    path: Path, header: Nifti1Header, limits: Limits, *, least: int | None = None
+) -> int:
     """Return where in its file the first voxel begins."""
     told = float(header["vox_offset"])
     first = header.sizeof_hdr if least is None else least
     if not told:
         return first + (4 if least is None else 0)
-    if not first <= told <= _LARGEST_OFFSET or told != int(told):
+    if not first <= told <= limits.offset_bytes or told != int(told):
         raise ScanError(
             f"{path}: claims that its voxels begin at byte {told:g}; needs "
-            f"{first} to {_LARGEST_OFFSET}"
+            f"{first} to {limits.offset_bytes}"
         )
     return int(told)
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vit_dementia.errors import ScanError
+from vit_dementia.limits import LIMITS, Limits
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -16,12 +17,11 @@ else:
     Nifti1Header = Any  # nibabel is imported where it is used
 
 _MM_OF_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}  # metre, millimetre, micrometre
-_SPACING_MM = 0.05, 50.0  # whatever lies outside is a wrong unit
 _FLATTEST = 0.05  # volume of a voxel as a share of the box with its sides
 
 
 def place(
-    path: Path, header: Nifti1Header
+    path: Path, header: Nifti1Header, *, limits: Limits = LIMITS
 ) -> tuple[Float[np.ndarray, "4 4"], list[str]]:
     """Return the affine in millimetres, and what is uncertain about it.
 
@@ -52,7 +52,7 @@ def place(
     unit = int(header["xyzt_units"]) & 7
     affine = np.array(affine, dtype=np.float64)
     affine[:3] *= _MM_OF_UNIT.get(unit, 1.0)
-    check_affine(path, affine)
+    check_affine(path, affine, limits=limits)
     if has_sform and has_qform and np.isfinite(qform).all():
         axes = ["".join(map(str, aff2axcodes(form))) for form in (sform, qform)]
         if axes[0] != axes[1]:
@@ -63,7 +63,9 @@ def place(
     return affine, notes
 
 
-def check_affine(path: Path, affine: Float[np.ndarray, "4 4"]) -> None:
+def check_affine(
+    path: Path, affine: Float[np.ndarray, "4 4"], *, limits: Limits = LIMITS
+) -> None:
     """Refuse an affine (to millimetres, RAS+) that no scanner can have meant.
 
     Raises:
@@ -72,7 +74,7 @@ def check_affine(path: Path, affine: Float[np.ndarray, "4 4"]) -> None:
     if not np.isfinite(affine).all():
         raise ScanError(f"{path}: its affine holds numbers that are not finite")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    low, high = _SPACING_MM
+    low, high = limits.least_spacing_mm, limits.most_spacing_mm
     if spacing.min() < low or spacing.max() > high:
         sides = " x ".join(f"{side:.4g}" for side in spacing)
         raise ScanError(

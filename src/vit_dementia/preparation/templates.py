@@ -22,6 +22,7 @@ from jaxtyping import Float32
 from vit_dementia.data.volumes import Volume, read_volume
 from vit_dementia.errors import ConfigError
 from vit_dementia.files import sha256_of
+from vit_dementia.limits import LIMITS
 from vit_dementia.preparation.grids import Grid, shown_on
 
 Map = Float32[np.ndarray, "x y z"]
@@ -41,7 +42,6 @@ NOT_THE_SAME = (
     f"{OWN_SPACE} (skull-stripped, as nilearn carries it) is not {CLINICA_SPACE}, the "
     "space of Clinica's t1-linear: close to it, not the same"
 )
-_MOST_BYTES = 256 * 1024**2  # of a template; Clinica's has 72 MB
 _LEAST_LIKENESS = 0.7  # correlation in the brain of a file with nilearn's template
 
 
@@ -144,7 +144,8 @@ def fetch_clinicas_template(url: str = CLINICA_URL, cache: Path | None = None) -
     from vit_dementia.download import download
 
     file = (cache or default_cache()) / "templates" / url.rsplit("/", 1)[-1]
-    download(url, file, sha256=CLINICA_SHA256, max_bytes=_MOST_BYTES)
+    most = LIMITS.template_bytes
+    download(url, file, sha256=CLINICA_SHA256, max_bytes=most)
     return file
 
 

@@ -23,9 +23,9 @@ from starlette.exceptions import HTTPException
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.data.private import private_folder
 from vit_dementia.files import disk_fault
+from vit_dementia.limits import ServingLimits
 from vit_dementia.serving.desk import BusyError, Desk
 from vit_dementia.serving.gate import Gate, Rules
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.measured import CONTENT_TYPE, Counted, Measured
 from vit_dementia.serving.page import assets
 from vit_dementia.serving.schema import BODY, RESPONSES, VIEW_RESPONSES

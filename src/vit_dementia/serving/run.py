@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vit_dementia.errors import ConfigError
+from vit_dementia.files import read_regular
 from vit_dementia.inference.compute import Device
+from vit_dementia.limits import ServingLimits
 from vit_dementia.serving.gate import LOOPBACK, Rules
-from vit_dementia.serving.limits import ServingLimits
 
 _LEAST_TOKEN = 16  # characters
 _BACKLOG = 128  # connections that wait for the server to look
@@ -40,7 +41,7 @@ def _token_in(file: Path | None) -> str:
     if file is None:
         return ""
     try:
-        token = file.read_text(encoding="ascii").strip()
+        token = read_regular(file).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--token-file: {file} cannot be read ({error})") from error
     if len(token) < _LEAST_TOKEN or not token.isprintable() or " " in token:

@@ -23,7 +23,7 @@ from vit_dementia.errors import CheckpointError, VitDementiaError
 from vit_dementia.inference.compute import Device
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import Predictor
-from vit_dementia.serving.limits import ServingLimits
+from vit_dementia.limits import ServingLimits
 from vit_dementia.serving.received import nameless, scans_of
 from vit_dementia.serving.shown import map_as_png, slice_as_png, volume_as_nifti
 from vit_dementia.workflows.model_facts import facts_of

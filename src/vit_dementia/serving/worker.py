@@ -21,9 +21,8 @@ from typing import Any
 
 from vit_dementia.errors import CheckpointError, VitDementiaError
 from vit_dementia.inference.compute import Device
-from vit_dementia.limits import MIB
+from vit_dementia.limits import MIB, ServingLimits
 from vit_dementia.serving.desk import Answering
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.work import Job, Reply, Work, refusal
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vit_dementia.errors import ConfigError
+from vit_dementia.limits import Number, carried, carry
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -126,15 +127,16 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
             "that dask scheduler prints, such as tcp://host:8786"
         ) from error
     with client:
-        client.run(_one_thread)
+        client.run(_settle, carried())
         yield client.get_executor(pure=False)
 
 
-def _one_thread() -> None:
-    """Set one thread in a worker of a cluster, before it imports what it works with."""
+def _settle(limits: Mapping[str, Number]) -> None:
+    """Set threads and limits in a worker of a cluster, before it begins to work."""
     import os
 
     os.environ.update(ONE_THREAD)
+    carry(limits)
 
 
 def _lost_on_a_cluster() -> tuple[type[Exception], ...]:

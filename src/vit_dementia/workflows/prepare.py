@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError, DataError
@@ -18,7 +19,7 @@ from vit_dementia.quality.cohort import repeats, typicality, unusual
 from vit_dementia.quality.verdict import Quality, Reason, together
 from vit_dementia.workflows.apart import Died, each_apart
 from vit_dementia.workflows.prepare_names import names_for
-from vit_dementia.workflows.prepare_scan import Result, Task, prepare_scan
+from vit_dementia.workflows.prepare_scan import Result, Task, prepare_scan, unread
 
 FORMAT = 1
 
@@ -77,7 +78,8 @@ def prepare_cohort(
 
     Raises:
         ConfigError: if software is missing, or ``out`` lies among the scans.
-        DataError: if there is no scan.
+        DataError: if there is no scan; before any is prepared, if more of them than the
+            limit (5 %) cannot be read, or if a class would be lost, with every cause.
     """
     if not len(cohort):
         raise DataError(f"{cohort.root}: found no scan; needs volumes")
@@ -101,8 +103,16 @@ def prepare_cohort(
         )
         for path, name in zip(table["path"], names, strict=True)
     ]
+    shown = watch or Quiet()
+    with shown.count("reading", len(tasks)) as bar:
+        causes = {}
+        for place, cause in _unread(tasks, workers, scheduler):
+            path = table["path"][place]
+            causes |= {path: f"{path}: {cause}"} if cause else {}
+            bar.advance()
+    cohort.without(causes)  # refuses to lose too many
     results: list[Result | None] = [None] * len(tasks)
-    with (watch or Quiet()).count("preparing", len(tasks)) as bar:
+    with shown.count("preparing", len(tasks)) as bar:
         for place, answer in each_apart(
             prepare_scan, tasks, workers=workers, scheduler=scheduler
         ):
@@ -118,6 +128,20 @@ def prepare_cohort(
         names=tuple(str(name) for name in names),
         results=tuple(_in_company(whole)),
     )
+
+
+def _unread(
+    tasks: Sequence[Task], workers: int | None, scheduler: str | None
+) -> Iterator[tuple[int, str]]:
+    """Yield the place of every scan with why it cannot be read, if it cannot."""
+    if scheduler is None:  # the readers leave other threads their time
+        parallel = Parallel(
+            n_jobs=workers or -1, prefer="threads", return_as="generator"
+        )
+        yield from enumerate(parallel(delayed(unread)(task) for task in tasks))
+        return
+    for place, said in each_apart(unread, tasks, scheduler=scheduler):
+        yield place, said.cause if isinstance(said, Died) else said
 
 
 def _is_among(out: Path, root: Path) -> bool:

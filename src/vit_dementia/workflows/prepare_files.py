@@ -21,6 +21,7 @@ _HEAD = ("scan", "path", "outcome", "verdict", "codes", "reasons", "seconds")
 
 def write_preparation(out: Path, made: Preparation) -> Path:
     """Write everything into the output folder; return the page."""
+    out.mkdir(parents=True, exist_ok=True)  # where nothing was prepared
     usable(out, made).write(out)
     write_json(out / "dataset_description.json", _description())
     write_json(out / "preparation.json", document(made))

@@ -74,6 +74,17 @@ class Result:
     row: Float32[np.ndarray, " v"] | None = None
 
 
+def unread(task: Task) -> str:
+    """Return why a scan cannot be read; nothing if it can, or was before."""
+    if task.target.is_file():
+        return ""
+    try:
+        read_volume(task.source)
+    except ScanError as error:
+        return _cause(task, error)
+    return ""
+
+
 def prepare_scan(task: Task) -> Result:
     """Prepare and judge one scan, or find that this has been done.
 
@@ -85,10 +96,13 @@ def prepare_scan(task: Task) -> Result:
         content = content_of(task.source)
         return _kept(task, content) or _made(task, content, start)
     except ScanError as error:
-        cause = str(error).removeprefix(f"{task.source}: ")
-        cause = cause.replace(str(task.source), task.source.name)  # no whole path
-        seconds = time.monotonic() - start
+        cause, seconds = _cause(task, error), time.monotonic() - start
         return Result(outcome="failed", cause=cause, content=content, seconds=seconds)
+
+
+def _cause(task: Task, error: ScanError) -> str:
+    cause = str(error).removeprefix(f"{task.source}: ")
+    return cause.replace(str(task.source), task.source.name)  # no whole path
 
 
 def content_of(source: Path) -> str:

@@ -150,6 +150,6 @@ def test_a_walk_is_bounded(paint, tmp_path) -> None:
         paint(f"CN/{number}.png")
     paint("AD/" + "d/" * 4 + "a.png")
     with pytest.raises(DataError, match="more than 3 entries"):
-        list_folders(tmp_path / "data", limits=Limits(files=3))
+        list_folders(tmp_path / "data", limits=Limits(entries=3))
     with pytest.raises(DataError, match="more than 2 folders deep"):
         list_folders(tmp_path / "data", limits=Limits(depth=2))

@@ -23,13 +23,13 @@ from vit_dementia.inference.model_folder import (
     write_calibration,
     write_model_folder,
 )
+from vit_dementia.limits import ServingLimits
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.slab import SlabPreprocessing
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.serving.app import make_app
 from vit_dementia.serving.gate import Rules
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.work import Job, Reply, Work
 
 CLASSES = ("NonDemented", "MildDemented")

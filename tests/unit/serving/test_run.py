@@ -11,9 +11,9 @@ from tests.unit.serving import served
 
 from vit_dementia.cli.app import run
 from vit_dementia.errors import ConfigError
+from vit_dementia.limits import ServingLimits
 from vit_dementia.serving import worker
 from vit_dementia.serving.gate import LOOPBACK
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.run import rules_for
 
 LIMITS = ServingLimits()

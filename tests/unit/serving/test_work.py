@@ -21,8 +21,8 @@ from vit_dementia.cli.app import run as command
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.inference.model_folder import write_likeness
 from vit_dementia.inference.predictor import Predictor
+from vit_dementia.limits import ServingLimits
 from vit_dementia.preparation.likeness import Likeness
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.work import VIEW, Job, Work
 
 SENTINEL = "Xyzzy"

@@ -15,8 +15,8 @@ import pytest
 from tests.unit.serving import served
 
 from vit_dementia.errors import CheckpointError
+from vit_dementia.limits import ServingLimits
 from vit_dementia.serving import worker
-from vit_dementia.serving.limits import ServingLimits
 from vit_dementia.serving.work import Job
 from vit_dementia.serving.worker import Worker, answered, bound
 

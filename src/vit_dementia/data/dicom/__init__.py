@@ -6,7 +6,7 @@ and the choice of a series need is read, and a patient's id becomes a salted has
 
 from __future__ import annotations
 
-from vit_dementia.data.dicom.headers import is_dicom
+from vit_dementia.data.dicom.datasets import is_dicom
 from vit_dementia.data.dicom.reading import converter, read_dicom
 from vit_dementia.data.dicom.studies import (
     dicom_scans,

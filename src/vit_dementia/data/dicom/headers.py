@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from vit_dementia.data.opening import opened
+from vit_dementia.data.dicom.datasets import damage, read_dataset
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
 
@@ -26,13 +24,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 else:
     Dataset = Any  # pydicom is imported where it is used
-
-NEEDED = "a DICOM file"
-_DAMAGED = (
-    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
-    ArithmeticError, RuntimeError, MemoryError,
-    struct.error, zlib.error, Warning,
-)  # fmt: skip
 
 _TAGS = (
     "Modality", "BodyPartExamined", "ImageType", "PatientID", "PatientName",
@@ -43,11 +34,7 @@ _TAGS = (
     "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-_MARK = b"DICM"  # after a preamble of 128 bytes
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 _ABSENT = object()  # an element that is not there, which is not one without a value
-_MOST_FRAMES = 4096  # of one file
-_FEW_BYTES = 4 * 1024**2  # may come of however few: an empty slice of 1024 x 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,22 +85,6 @@ class Header:
     why_not: str = ""
 
 
-def damage() -> tuple[type[Exception], ...]:
-    """Return what pydicom raises on bytes that are not what they claim to be."""
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
-    return (*_DAMAGED, BytesLengthException, InvalidDicomError)
-
-
-def is_dicom(path: Path) -> bool:
-    """Say whether a file bears the mark of DICOM, whatever its name."""
-    try:
-        with opened(path, most_bytes=LIMITS.volume_bytes, needed=NEEDED) as file:
-            return file.read(132)[128:] == _MARK
-    except ScanError:
-        return False
-
-
 def read_header(path: Path, *, limits: Limits = LIMITS) -> Header:
     """Read what one file says of itself; no pixel is decoded.
 
@@ -127,58 +98,13 @@ def read_header(path: Path, *, limits: Limits = LIMITS) -> Header:
         raise ScanError(f"{path}: damaged DICOM header") from error
 
 
-def read_dataset(
-    path: Path, tags: tuple[str, ...], *, pixels: bool, limits: Limits = LIMITS
-) -> Dataset:
-    """Read some elements of one file.
-
-    Raises:
-        ScanError: if it is no DICOM file, damaged, or unpacks to too much.
-    """
-    import pydicom
-
-    # Its warnings would print what stands in a header.
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    try:
-        with opened(path, most_bytes=limits.volume_bytes, needed=NEEDED) as file:
-            if file.read(132)[128:] != _MARK:
-                raise ScanError(f"{path}: found no DICOM mark; needs a DICOM file")
-            _check_deflated(path, file, limits)
-            file.seek(0)
-            return pydicom.dcmread(
-                file, stop_before_pixels=not pixels, specific_tags=list(tags)
-            )
-    except damage() as error:
-        raise ScanError(f"{path}: damaged or cut off DICOM file") from error
-
-
-def _check_deflated(path: Path, file: Any, limits: Limits) -> None:
-    """Refuse a deflated file that unpacks to more than the limits, before it does."""
-    # By the length that a file tells of its first group, pydicom does not go; so where
-    # the packed part begins is asked of pydicom's own reading.
-    from pydicom.filereader import _read_file_meta_info
-
-    file.seek(132)
-    meta = _read_file_meta_info(file)
-    if str(meta.get("TransferSyntaxUID", "")) != _DEFLATED:
-        return
-    unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    packed = file.read()
-    most = min(limits.volume_bytes, max(limits.ratio * len(packed), _FEW_BYTES))
-    while packed and not unpacker.eof:
-        total += len(unpacker.decompress(packed, limits.trailing_bytes))
-        packed = unpacker.unconsumed_tail
-        if total > most:
-            raise ScanError(f"{path}: unpacks to more than {most} bytes; a bomb")
-
-
 def _header(path: Path, dataset: Dataset, limits: Limits) -> Header:
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     frames = int(dataset.get("NumberOfFrames") or 1)
-    if not 1 <= frames <= _MOST_FRAMES or rows * columns * frames > limits.voxels:
+    if not 1 <= frames <= limits.frames or rows * columns * frames > limits.voxels:
         raise ScanError(
             f"{path}: claims {frames} frames of {rows} x {columns}; at most "
-            f"{_MOST_FRAMES} frames and {limits.voxels} voxels are read"
+            f"{limits.frames} frames and {limits.voxels} voxels are read"
         )
     patient_id = str(dataset.get("PatientID") or "").strip()
     name = str(dataset.get("PatientName") or "").strip()

@@ -6,12 +6,16 @@ Letters: ``f`` frames, ``h``, ``w`` rows and columns.
 from __future__ import annotations
 
 from io import BytesIO
+from math import prod
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from vit_dementia.data.dicom.headers import Header, damage, read_dataset
+from vit_dementia.data.dicom.datasets import damage, read_dataset
+from vit_dementia.data.dicom.headers import Header
+from vit_dementia.data.jpeg import num_scans
+from vit_dementia.data.opening import Deadline
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
 
@@ -24,28 +28,39 @@ _TAGS = (
 
 
 def read_frames(
-    header: Header, *, limits: Limits = LIMITS
+    header: Header, *, limits: Limits = LIMITS, deadline: Deadline | None = None
 ) -> Float32[np.ndarray, "f h w"]:
     """Decode every frame of a file, rescaled; MONOCHROME1 is turned bright side up.
+
+    Args:
+        header: of the file.
+        limits: what it may cost.
+        deadline: looked at before each frame [default: that of a scan, from now].
 
     Raises:
         ScanError: if they are damaged, missing, or packed in a way that no installed
             package can undo.
     """
     path = header.path
-    dataset = read_dataset(path, _TAGS, pixels=True, limits=limits)
+    until = deadline or Deadline(path, seconds=limits.decoding_seconds)
+    dataset = read_dataset(path, _TAGS, pixels=True, limits=limits, deadline=until)
+    shape = (max(1, len(header.slices)), header.rows, header.columns)
     try:
         _check_decoder(header, dataset)
-        _check_packed(header, dataset)
-        from pydicom.pixels.utils import pixel_array
+        _check_packed(header, dataset, limits)
+        from pydicom.pixels.utils import iter_pixels
 
-        stored = np.asarray(pixel_array(dataset))
+        stored = []
+        for frame in iter_pixels(dataset):
+            until.check()
+            stored.append(np.asarray(frame))
+            if len(stored) > shape[0] or stored[-1].size != prod(shape[1:]):
+                break
     except damage() as error:
         raise ScanError(f"{path}: its pixels are damaged, short or missing") from error
-    shape = (max(1, len(header.slices)), header.rows, header.columns)
-    if stored.size != np.prod(shape):
+    if [one.size for one in stored] != shape[0] * [prod(shape[1:])]:
         raise ScanError(f"{path}: holds other pixels than its header says")
-    frames = stored.reshape(shape).astype(np.float32)
+    frames = np.stack(stored).reshape(shape).astype(np.float32)
     if header.inverted:
         frames = _turned_bright(dataset) - frames
     for number, place in enumerate(header.slices):
@@ -62,8 +77,10 @@ def _check_decoder(header: Header, dataset: Any) -> None:
     name = syntax.name if not syntax.is_private and syntax.name != syntax else "unknown"
     needed = "convert the series to an uncompressed one"
     try:
-        available = get_decoder(syntax).is_available
-        needed = "pip install 'vit-dementia[dicom]' brings a decoder"
+        decoder = get_decoder(syntax)
+        available = decoder.is_available
+        if not available:
+            needed = f"a decoder would: {'; '.join(decoder.missing_dependencies)}"
     except NotImplementedError:  # as pydicom says that it knows no such syntax
         available = False
     if not available:
@@ -73,7 +90,7 @@ def _check_decoder(header: Header, dataset: Any) -> None:
         )
 
 
-def _check_packed(header: Header, dataset: Any) -> None:
+def _check_packed(header: Header, dataset: Any, limits: Limits) -> None:
     """Refuse packed frames of another size than the header's, before they unpack.
 
     JPEG and JPEG 2000 tell it; what Pillow does not know is measured after unpacking.
@@ -83,7 +100,7 @@ def _check_packed(header: Header, dataset: Any) -> None:
 
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
-    count = max(1, len(header.slices))
+    count, drawn = max(1, len(header.slices)), 0
     for frame in generate_frames(dataset.PixelData, number_of_frames=count):
         try:
             with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
@@ -94,6 +111,13 @@ def _check_packed(header: Header, dataset: Any) -> None:
             size = None
         if size != (header.columns, header.rows):
             raise ScanError(f"{header.path}: holds other pixels than its header says")
+        scans = num_scans(frame, most_segments=limits.segments)
+        drawn += scans * header.rows * header.columns
+        if drawn > limits.passes:
+            raise ScanError(
+                f"{header.path}: its JPEG frames draw more than {limits.passes} "
+                "pixels, one over the other"
+            )
 
 
 def _turned_bright(dataset: Any) -> np.float32:

@@ -16,13 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vit_dementia.data.dicom.choosing import Series, choose, series_in, why_not_a_head
-from vit_dementia.data.dicom.headers import Header, is_dicom, read_header
+from vit_dementia.data.dicom.datasets import is_dicom
+from vit_dementia.data.dicom.headers import Header, read_header
 from vit_dementia.data.dicom.stacking import check_series, stack
 from vit_dementia.data.nifti import Stored, read_nifti
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
-
-_SECONDS = 300  # that dcm2niix may take
 
 
 def converter() -> str | None:
@@ -91,8 +90,8 @@ def headers_below(folder: Path, *, limits: Limits = LIMITS) -> list[Header]:
     """
     headers = []
     for number, file in enumerate(sorted(folder.rglob("*"))):
-        if number > limits.files:
-            raise ScanError(f"{folder}: holds more than {limits.files} files")
+        if number > limits.entries:
+            raise ScanError(f"{folder}: holds more than {limits.entries} files")
         if file.is_file() and file.name != "DICOMDIR" and is_dicom(file):
             headers.append(read_header(file, limits=limits))
     if not headers:
@@ -120,7 +119,8 @@ def _converted(
         command = [program, *how, "-o", str(out), str(inside)]
         try:
             subprocess.run(  # noqa: S603  # the program that shutil.which found
-                command, check=True, capture_output=True, timeout=_SECONDS,
+                command, check=True, capture_output=True,
+                timeout=limits.converter_seconds,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError):

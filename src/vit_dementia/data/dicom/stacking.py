@@ -14,6 +14,7 @@ from vit_dementia.data.dicom.choosing import Series
 from vit_dementia.data.dicom.headers import Slice
 from vit_dementia.data.dicom.pixels import read_frames
 from vit_dementia.data.nifti import Stored
+from vit_dementia.data.opening import Deadline
 from vit_dementia.data.placement import check_affine
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
@@ -73,15 +74,20 @@ def stack(where: Path, series: Series, *, limits: Limits = LIMITS) -> Stored:
     first = series.first
     if first.rows * first.columns * len(order) > limits.voxels:
         raise ScanError(f"{where}: more than the {limits.voxels} voxels that are read")
+    until = Deadline(where, seconds=limits.decoding_seconds)
     frames = np.concatenate(
-        [read_frames(header, limits=limits) for header in series.headers]
+        [read_frames(one, limits=limits, deadline=until) for one in series.headers]
     )
     slices = [one for header in series.headers for one in header.slices]
     in_order = [slices[place] for place in order]
-    return Stored(frames[order].transpose(2, 1, 0), _affine(where, in_order), ())
+    return Stored(
+        frames[order].transpose(2, 1, 0), _affine(where, in_order, limits), ()
+    )
 
 
-def _affine(where: Path, slices: list[Slice]) -> Float[np.ndarray, "4 4"]:
+def _affine(
+    where: Path, slices: list[Slice], limits: Limits
+) -> Float[np.ndarray, "4 4"]:
     """Return the affine from column, row and slice to millimetres (RAS+)."""
     first, last = slices[0], slices[-1]
     step = (last.position - first.position) / (len(slices) - 1)
@@ -95,7 +101,7 @@ def _affine(where: Path, slices: list[Slice]) -> Float[np.ndarray, "4 4"]:
     affine[:3, 2] = step
     affine[:3, 3] = first.position
     affine[:3] = _TO_RAS @ affine[:3]
-    check_affine(where, affine)
+    check_affine(where, affine, limits=limits)
     return affine
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vit_dementia.data.dicom.choosing import choose, series_in
-from vit_dementia.data.dicom.headers import Header, is_dicom, read_header
+from vit_dementia.data.dicom.datasets import is_dicom
+from vit_dementia.data.dicom.headers import Header, read_header
 from vit_dementia.data.images import PICTURE_SUFFIXES
 from vit_dementia.data.nifti import is_nifti_name
 from vit_dementia.data.participants import Identity, canonical_participant
@@ -16,14 +17,12 @@ from vit_dementia.data.pseudonyms import pseudonym
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
 
-_LOOKED_AT = 200  # files, before a folder counts as one without DICOM
 
-
-def holds_dicom(folder: Path) -> bool:
+def holds_dicom(folder: Path, *, limits: Limits = LIMITS) -> bool:
     """Say whether DICOM files lie below a folder, and no other scans before them."""
     for number, file in enumerate(_files(folder)):
         is_other = file.suffix.lower() in PICTURE_SUFFIXES or is_nifti_name(file.name)
-        if is_other or number > _LOOKED_AT:
+        if is_other or number > limits.looked_at:
             return False
         if is_dicom(file):
             return True
@@ -48,8 +47,8 @@ def dicom_scans(
     in_folder: dict[Path, set[tuple[str, str, str]]] = defaultdict(set)
     problems: dict[Path, str] = {}
     for number, file in enumerate(_files(folder)):
-        if number > limits.files:
-            raise ScanError(f"{folder}: holds more than {limits.files} files")
+        if number > limits.entries:
+            raise ScanError(f"{folder}: holds more than {limits.entries} files")
         if not is_dicom(file):
             continue
         try:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from vit_dementia.errors import CheckpointError
 from vit_dementia.files import replacing, sha256_of
+from vit_dementia.limits import LIMITS
 
 TORCHVISION = "https://download.pytorch.org/models/"
 # As torchvision 0.28 names them (ImageNet-1k, first recipe).
@@ -97,12 +98,17 @@ def _copy(source: str, url: str, path: Path) -> None:
     """Fetch a file, comparing the MD5 that Google's storage sends along."""
     digest = hashlib.md5(usedforsecurity=False)
     with (
-        urllib.request.urlopen(url, timeout=60) as answer,  # noqa: S310 (https above)
+        urllib.request.urlopen(url, timeout=LIMITS.silent_seconds) as answer,  # noqa: S310 (https above)
         path.open("wb") as file,
     ):
         while block := answer.read(1 << 20):
             digest.update(block)
             file.write(block)
+            if file.tell() > LIMITS.weight_bytes:
+                raise CheckpointError(
+                    f"{source}: {url} sends more than the {LIMITS.weight_bytes} bytes "
+                    "that are read"
+                )
         told = answer.headers.get_all("x-goog-hash") or []
     md5 = base64.b64encode(digest.digest()).decode()
     if any(line.startswith("md5=") and line[4:] != md5 for line in told):
