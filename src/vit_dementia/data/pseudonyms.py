@@ -19,6 +19,7 @@ import platformdirs
 
 from vit_dementia.data.classes import UNKNOWN, is_unknown
 from vit_dementia.errors import DataError
+from vit_dementia.files import read_regular
 
 _BYTES = 32
 _LETTERS = 12  # of a pseudonym: 60 bits, so that no two of a million people meet
@@ -44,7 +45,7 @@ def read_salt(path: Path | None = None) -> bytes:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _make_salt(path)
-        salt = path.read_bytes()
+        salt = read_regular(path)
     except OSError as error:
         raise DataError(
             f"{path}: the salt of pseudonyms cannot be read or made "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vit_dementia.errors import ManifestError
+from vit_dementia.files import read_regular
 from vit_dementia.limits import LIMITS, Limits
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -94,7 +95,7 @@ def _text_of(path: Path, limits: Limits) -> str:
             raise ManifestError(
                 f"{path}: larger than the {limits.table_bytes} bytes that are read"
             )
-        content = path.read_bytes()
+        content = read_regular(path, most_bytes=limits.table_bytes)
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
     if b"\0" in content:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from vit_dementia.errors import ManifestError
-from vit_dementia.files import replacing
+from vit_dementia.files import read_regular, replacing
+from vit_dementia.limits import LIMITS
 from vit_dementia.spreadsheets import is_formula, shown_path
 
 UNKNOWN = "n/a"  # BIDS: how a table says that a value is not known
@@ -211,7 +213,8 @@ def _check_probabilities(probabilities: Float[np.ndarray, "n k"]) -> None:
 
 def _read_strings(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        content = BytesIO(read_regular(path, most_bytes=LIMITS.table_bytes))
+        table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as cause:  # ValueError: empty, ragged, not UTF-8
         raise ManifestError(f"{path}: cannot be read as TSV ({cause})") from cause
     # Cells too many at the front are, to pandas, names of rows.

@@ -17,6 +17,7 @@ from typing import Any
 
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
+from vit_dementia.files import read_regular
 
 
 def recipe_names() -> list[str]:
@@ -38,9 +39,9 @@ def read_recipe(name_or_file: str) -> dict[str, Any]:
     names = recipe_names()
     if name_or_file in names:
         text = resources.files(__name__).joinpath(f"{name_or_file}.toml").read_text()
-    elif Path(name_or_file).is_file():
+    elif Path(name_or_file).exists():
         try:
-            text = Path(name_or_file).read_text(encoding="utf-8")
+            text = read_regular(Path(name_or_file)).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"recipe {name_or_file}: cannot be read ({error})"
@@ -120,7 +121,7 @@ def from_toml(path: Path) -> RunConfig:
         ConfigError: if the file is missing or does not fit.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from error
     return config_from(parse(text, where=str(path)), where=str(path))

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vit_dementia.errors import DataError
-from vit_dementia.files import parse_json, replacing, write_bytes, write_text
+from vit_dementia.files import (
+    parse_json,
+    read_regular,
+    replacing,
+    write_bytes,
+    write_text,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +80,7 @@ def read_history(path: Path) -> list[EpochRecord]:
         return []
     records = list[EpochRecord]()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path).decode("utf-8").splitlines()
         for line in lines:
             records.append(_record_in(parse_json(line)))
     except (OSError, ValueError, TypeError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
 from vit_dementia.evaluation.subgroups import age_bands
-from vit_dementia.files import write_json
+from vit_dementia.files import read_regular, write_json
+from vit_dementia.limits import LIMITS
 from vit_dementia.workflows.floors import CHANCE, MAJORITY
 from vit_dementia.workflows.report.write import write_report
 
@@ -127,7 +129,8 @@ def _told(told: Predictions, probabilities: np.ndarray) -> Predictions:
 
 def _groups(path: Path, told: Predictions) -> dict[str, dict[str, str]]:
     """Return what the table's own columns say of people: age band, sex, site."""
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    content = BytesIO(read_regular(path, most_bytes=LIMITS.table_bytes))
+    table = pd.read_csv(content, sep="\t", dtype=str, keep_default_na=False)
     key = "participant_id" if told.participants_known else "path"
     groups = {}
     for name in ("age", "sex", "site"):

@@ -17,7 +17,7 @@ from typing import Any
 
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
-from vit_dementia.files import write_text
+from vit_dementia.files import read_regular, write_text
 from vit_dementia.recipes import config_from
 
 Value = float | int | bool | str
@@ -82,7 +82,7 @@ def read_space(path: Path) -> dict[str, Range | Choices]:
             or value that the setting cannot have.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_regular(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML ({error})") from error
     space: dict[str, Range | Choices] = {}
