@@ -14,9 +14,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    MediaStorageDirectoryStorage,
+)
 
 from vit_dementia.data.dicom import read_dicom
+from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ScanError
 
 pytestmark = pytest.mark.torture
@@ -35,6 +45,21 @@ BAD_ELEMENTS = {
     "dcm-slope-1e999": ({"RescaleSlope": "1e999"}, "no number"),
     "dcm-slope-blank": ({"RescaleSlope": ""}, "no number"),
     "dcm-modality-ct": ({"Modality": "CT"}, "is CT, not MR"),
+    "dcm-modality-pt": ({"Modality": "PT"}, "is PT, not MR"),
+    "dcm-modality-xray": ({"Modality": "DX"}, "is DX, not MR"),
+    "dcm-modality-screen": ({"Modality": "SC"}, "is SC, not MR"),
+    "dcm-screen-capture": (
+        {"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "no 3-D T1-weighted",
+    ),
+    "dcm-modality-report": (
+        {"Modality": "SR", "Rows": None, "Columns": None, "PixelData": None},
+        "another kind",
+    ),
+    "dcm-modality-rt": (
+        {"Modality": "RTSTRUCT", "Rows": None, "Columns": None, "PixelData": None},
+        "another kind",
+    ),
+    "dcm-modality-rt-dose": ({"Modality": "RTDOSE"}, "another kind"),
     "dcm-modality-name": ({"Modality": "Jane Doe"}, "another kind"),
     "dcm-modality-id": ({"Modality": "DOE1950"}, "another kind"),
     "dcm-knee": ({"BodyPartExamined": "KNEE"}, "another part of the body"),
@@ -96,6 +121,15 @@ def test_a_bad_series_is_refused_in_one_line(write_series, tmp_path, name) -> No
     assert str(tmp_path) in line
     for secret in ("Jane", "Doe", "Roe", "1950", "P-0815"):
         assert secret not in line
+
+
+# row dcm-patients-beside
+def test_slices_of_two_people_beside_a_named_file_are_refused(
+    write_series, tmp_path
+) -> None:
+    paths = write_series(tmp_path / "a", VOXELS, PatientID=every(5, "P1", "P2"))
+    with pytest.raises(ScanError, match="slices of several people under one series"):
+        read_dicom(paths[0], convert=False)
 
 
 def test_a_slope_in_letters_is_refused(write_series, tmp_path) -> None:
@@ -203,18 +237,101 @@ def test_packed_pixels_of_another_size_are_refused_before_they_unpack(
     tracemalloc.stop()
 
 
-def test_sequences_of_endless_depth_are_refused(write_series, tmp_path) -> None:
+@pytest.mark.parametrize("depth", [200, 3000, 100_000])
+def test_sequences_of_endless_depth_are_refused(write_series, tmp_path, depth) -> None:
     path = write_series(tmp_path / "a", VOXELS[:, :, :1])[0]
-    inner = pydicom.Dataset()
-    for _ in range(200):
-        outer = pydicom.Dataset()
-        outer.SharedFunctionalGroupsSequence = pydicom.Sequence([inner])
-        inner = outer
-    dataset = pydicom.dcmread(path)
-    dataset.SharedFunctionalGroupsSequence = inner.SharedFunctionalGroupsSequence
-    dataset.save_as(path, enforce_file_format=True)
+    content = path.read_bytes()
+    pixels = content.index(b"\xe0\x7f\x10\x00")
+    # One item of undefined length in one sequence of undefined length, over and over.
+    begin = b"\x00\x52\x29\x92SQ\0\0" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4
+    end = b"\xfe\xff\x0d\xe0\0\0\0\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    path.write_bytes(content[:pixels] + depth * begin + depth * end + content[pixels:])
     with pytest.raises(ScanError):
         read_dicom(path, convert=False)
+
+
+# row dcm-length-4gb
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("last", [True, False])
+def test_an_element_of_four_gigabytes_is_refused(
+    write_series, tmp_path, wanted, last
+) -> None:
+    path = write_series(tmp_path / "a", VOXELS)[3]
+    content = path.read_bytes()
+    if wanted:
+        tag, kind = b"\xe0\x7f\x09\x00", b"OD"  # DoubleFloatPixelData
+    else:
+        tag, kind = b"\x18\x00\x18\x99", b"OB"
+    claim = tag + kind + b"\0\0" + struct.pack("<L", 0xFFFFFFF0)
+    at = len(content) if last else content.index(b"\xe0\x7f\x10\x00")
+    path.write_bytes(content[:at] + claim + b"few" + content[at:])
+    tracemalloc.start()
+    with pytest.raises(ScanError, match="claims more bytes than the file has"):
+        read_dicom(tmp_path / "a", convert=False)
+    assert tracemalloc.get_traced_memory()[1] < 2e7
+    tracemalloc.stop()
+
+
+# row dcm-no-preamble
+def test_files_without_a_preamble_are_no_dicom(write_series, tmp_path) -> None:
+    paths = write_series(tmp_path / "a", VOXELS)
+    paths[3].write_bytes(paths[3].read_bytes()[132:])
+    with pytest.raises(ScanError, match="about 1 missing"):
+        read_dicom(tmp_path / "a", convert=False)
+    with pytest.raises(ScanError, match="NIfTI header begins with"):
+        read_volume(paths[3])
+
+
+def directory(folder) -> None:
+    """Write a DICOMDIR whose files lie outside of its folder."""
+    record = pydicom.Dataset()
+    record.DirectoryRecordType = "IMAGE"
+    record.ReferencedFileID = ["..", "..", "SECRET"]
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    meta.MediaStorageSOPInstanceUID = "1.2.3.9"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    whole = pydicom.FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    whole.DirectoryRecordSequence = pydicom.Sequence([record])
+    whole.save_as(folder / "DICOMDIR", enforce_file_format=True)
+
+
+# row dcm-dicomdir
+def test_a_directory_that_leads_out_of_its_folder_leads_nowhere(
+    write_series, tmp_path
+) -> None:
+    write_series(tmp_path / "b" / "a", VOXELS)
+    (tmp_path / "SECRET").write_bytes(b"x")
+    directory(tmp_path / "b" / "a")
+    assert np.array_equal(
+        read_dicom(tmp_path / "b" / "a", convert=False).voxels,
+        read_dicom(next((tmp_path / "b" / "a").glob("*.dcm")), convert=False).voxels,
+    )
+    with pytest.raises(ScanError, match="another kind, not MR") as refused:
+        read_dicom(tmp_path / "b" / "a" / "DICOMDIR", convert=False)
+    assert "SECRET" not in str(refused.value)
+
+
+# row dcm-htj2k
+@pytest.mark.parametrize(
+    ("syntax", "said"),
+    [
+        (HTJ2KLossless, "High-Throughput JPEG 2000.*pylibjpeg-openjpeg|damaged"),
+        (JPEGLosslessSV1, "JPEG Lossless.*pylibjpeg-libjpeg|damaged"),
+        (JPEGLSLossless, "JPEG-LS.*pyjpegls|damaged"),
+    ],
+)
+def test_packed_pixels_that_are_none_are_refused(
+    write_series, tmp_path, syntax, said
+) -> None:
+    for path in write_series(tmp_path / "a", VOXELS):
+        dataset = pydicom.dcmread(path)
+        dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\x4f" + b"\7" * 62])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(path, enforce_file_format=True)
+    with pytest.raises(ScanError, match=said):
+        read_dicom(tmp_path / "a", convert=False)
 
 
 def test_a_folder_without_dicom_says_so(tmp_path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from tests.integration.conftest import CLASSES, TINY, paint_cohort
 
 pytestmark = pytest.mark.torture
@@ -449,3 +449,18 @@ def test_what_is_unlike_the_training_gets_no_answer(command, tmp_path, row) -> N
     assert 0 < usual["distance"] <= 1
     assert odd["distance"] is None
     command("predict", "run", "odd.png", check=3)  # it can be read, so not 2
+
+
+# row img-burnt-in
+def test_who_writes_pictures_of_scans_is_warned_of_what_stands_in_them(
+    trained, command, tmp_path, gray
+) -> None:
+    with Image.fromarray(gray) as picture:
+        ImageDraw.Draw(picture).text((1, 1), "DOE", fill=255)
+        picture.save(tmp_path / "named.png")
+    assert (
+        "burnt into the pixels"
+        not in command("predict", trained / "run", "named.png", check=(0, 3)).stderr
+    )
+    done = command("explain", trained / "run", "named.png", "--out=maps", check=(0, 3))
+    assert "burnt into the pixels" in done.stderr

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ScanError
+from vit_dementia.preparation.slab import SlabPreprocessing
+from vit_dementia.quality.found import look_at_found
 
 pytestmark = pytest.mark.torture
 
@@ -68,6 +70,7 @@ REFUSED = {
     "nii-5d": (image(np.zeros((9, 10, 11, 1, 2), "u1")), "one 3-D volume"),
     "nii-2d": (image(np.zeros((9, 10), "u1")), "one 3-D volume"),
     "nii-one-slice": (image(np.zeros((9, 10, 1), "u1")), "8 voxels"),
+    "nii-thick": (image(np.zeros((48, 52, 5), "u1")), "8 voxels"),
     "nii-2-cubed": (image(np.zeros((2, 2, 2), "u1")), "8 voxels"),
     "nii-all-nan": (image(np.full(SHAPE, np.nan, "f4")), "finite"),
     "nii-slope-inf": (with_field(112, "<f4", np.inf), "finite"),
@@ -158,3 +161,59 @@ def test_random_bytes_in_a_header_never_end_in_a_traceback(tmp_path, changes) ->
     path.write_bytes(content)
     with contextlib.suppress(ScanError):
         assert np.isfinite(read_volume(path).voxels).all()
+
+
+# row nii-gz-members
+def test_gzip_of_several_members_is_one_file(tmp_path) -> None:
+    whole, parts = tmp_path / "whole.nii.gz", tmp_path / "parts.nii.gz"
+    whole.write_bytes(PACKED)
+    cuts = [GOOD[:100], GOOD[100:352], b"", GOOD[352:700], GOOD[700:]]
+    parts.write_bytes(b"".join(gzip.compress(cut, mtime=0) for cut in cuts))
+    np.testing.assert_array_equal(read_volume(parts).voxels, read_volume(whole).voxels)
+
+
+def egg() -> np.ndarray:
+    """Return what passes for a head at 4 mm: an egg with noise."""
+    x, y, z = np.mgrid[:48, :52, :48] - np.array([24, 26, 26])[:, None, None, None]
+    inside = (x / 18) ** 2 + (y / 23) ** 2 + (z / 18) ** 2 < 1
+    noise = np.random.default_rng(0).normal(180, 20, inside.shape)
+    return np.where(inside, noise, 0).round().astype(np.float32)
+
+
+FLAGGED = {
+    "nii-zero": (np.zeros_like(egg()), 4, "constant"),
+    "nii-label-map": ((egg() // 60), 4, "labels"),
+    "nii-ct-range": (np.where(egg() > 0, egg() / 4, -1000), 4, "negative"),
+    "nii-coarse": (egg()[:, :, ::6], (4, 4, 24), "coarse"),
+}
+
+
+@pytest.mark.parametrize("name", FLAGGED)
+def test_what_is_no_t1_weighted_head_is_flagged(tmp_path, name) -> None:
+    voxels, sides, code = FLAGGED[name]
+    affine = np.diag([*np.broadcast_to(sides, 3), 1.0])
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(voxels.astype(np.float32), affine), path)
+    volume = read_volume(path)
+    quality = look_at_found(volume.voxels, volume.spacing_mm)
+    assert quality.verdict == "fail"
+    assert any(code in reason.code for reason in quality.reasons)
+
+
+# row nii-hot-voxel
+@pytest.mark.parametrize("place", [(24, 26, 26), (0, 0, 0)])
+def test_one_hot_voxel_does_not_darken_the_head(tmp_path, place) -> None:
+    prepare = SlabPreprocessing(
+        size=(48, 48), spacing_mm=4.0, plane="axial", slab_mm=(60.0, 64.0), count=1
+    )
+    plain = egg()
+    hot = plain.copy()
+    hot[place] = 1e6
+    slices = []
+    for name, voxels in (("plain", plain), ("hot", hot)):
+        path = tmp_path / f"{name}.nii"
+        nib.save(nib.Nifti1Image(voxels, np.diag([4.0, 4, 4, 1])), path)
+        slices.append(prepare(read_volume(path))[0].astype(np.float32))
+    head = slices[0] > 40
+    assert head.sum() > 300
+    assert np.median(np.abs(slices[1] - slices[0])[head]) <= 2

@@ -15,7 +15,7 @@ from vit_dementia.cli.options import (
     tell,
 )
 from vit_dementia.cli.scores import tell_scores
-from vit_dementia.cli.terminal import watch_for_people
+from vit_dementia.cli.terminal import tell_of_pictures, watch_for_people
 from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import LEVEL
@@ -117,3 +117,5 @@ def cross_validate(
             watch=watch,
         )
     tell_scores(folder, as_json=json)
+    if report.show_scans:
+        tell_of_pictures()

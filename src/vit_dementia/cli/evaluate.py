@@ -14,7 +14,7 @@ from vit_dementia.cli.options import (
     read_cohort,
 )
 from vit_dementia.cli.scores import tell_scores
-from vit_dementia.cli.terminal import watch_for_people
+from vit_dementia.cli.terminal import tell_of_pictures, watch_for_people
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError
 from vit_dementia.evaluation.calibrated import LEVEL
@@ -94,6 +94,8 @@ def evaluate(
         }
         folder = _of_run(run, scans, role, report, asked)
     tell_scores(folder, as_json=json)
+    if report.show_scans and run is not None:
+        tell_of_pictures()
 
 
 def _of_run(

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from vit_dementia import DISCLAIMER
 from vit_dementia.cli.leak import tell_leak
 from vit_dementia.cli.options import pairs_in
-from vit_dementia.cli.terminal import escaped, say, watch_for_people
+from vit_dementia.cli.terminal import escaped, say, tell_of_pictures, watch_for_people
 from vit_dementia.explanation.methods import Method
 from vit_dementia.inference.compute import Device
 
@@ -102,6 +102,7 @@ def explain(
         )
     tell_leak(run)
     say(f"written: {written.folder}")
+    tell_of_pictures()
     say(DISCLAIMER)
     if not document["refused"]:
         return 0
