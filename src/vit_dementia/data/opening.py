@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS
@@ -119,4 +119,4 @@ def opened(
             raise ScanError(
                 f"{path}: {status.st_size} bytes on disk; at most {most_bytes} are read"
             )
-        yield file
+        yield cast("BufferedReader", file)

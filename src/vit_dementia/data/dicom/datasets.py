@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -133,6 +132,7 @@ def _inflated(path: Path, file: Any, limits: Limits) -> bytes | None:
     """
     # By the length that a file tells of its first group, pydicom does not go; so where
     # the packed part begins is asked of pydicom's own reading.
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import _read_file_meta_info
     from pydicom.filewriter import write_file_meta_info
     from pydicom.uid import ExplicitVRLittleEndian
@@ -153,9 +153,9 @@ def _inflated(path: Path, file: Any, limits: Limits) -> bytes | None:
     content = unpacker.decompress(packed)
     if not unpacker.eof:
         raise ScanError(f"{path}: cut off within what was deflated")
-    whole = BytesIO()
+    whole = DicomBytesIO()
     whole.write(bytes(128) + _MARK)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     write_file_meta_info(whole, meta, enforce_standard=False)
     whole.write(content)
-    return whole.getvalue()
+    return bytes(whole.getvalue())
