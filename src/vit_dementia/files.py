@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from vit_dementia.limits import LIMITS
 
 # What a disk, or whoever owns it, refuses a writer by.
 _CHUNK = 1024**2  # bytes
+_MANY = 2000  # files in a folder that holds more than what a command leaves
 DISK_FAULTS = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
@@ -75,22 +76,45 @@ def _new_folder_beside(path: Path) -> Path:
 
 @contextmanager
 def adding_to(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside ``folder``; on success its files move into that.
+    """Yield a new folder beside ``folder``; on success its files stand in that at once.
 
-    A fault before leaves ``folder`` as it was, and absent if it was. Files of other
-    names there stay.
+    A fault or a crash before leaves ``folder`` as it was, and absent if it was; all new
+    files are there, or none. Files of other names there stay. Where a folder cannot be
+    renamed (a mount, one that we stand in, an open one on Windows) or holds very many
+    files, the new ones move in one after the other.
     """
     aside = _new_folder_beside(folder)
     try:
         yield aside
         _sync_files(aside)
-        for file in sorted(one for one in aside.rglob("*") if one.is_file()):
-            target = folder / file.relative_to(aside)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(target)
+        new = sorted(one for one in aside.rglob("*") if one.is_file())
+        try:
+            _take_along(folder, aside)
+            _exchange(aside, folder)
+        except OSError:
+            for file in new:
+                target = folder / file.relative_to(aside)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     _sync_folder(folder)
+
+
+def _take_along(folder: Path, aside: Path) -> None:
+    """Let the files of a folder stand in another one too, by a second name each."""
+    if not folder.is_dir():
+        return
+    inside = list(islice(folder.rglob("*"), _MANY))
+    if len(inside) == _MANY or Path.cwd().is_relative_to(folder.resolve()):
+        raise OSError(errno.EBUSY, "is not ours alone", str(folder))
+    for old in sorted(inside):
+        there = aside / old.relative_to(folder)
+        if old.is_dir() and not old.is_symlink():
+            there.mkdir(exist_ok=True)
+        elif not there.exists():
+            os.link(old, there, follow_symlinks=False)
+    aside.chmod(stat.S_IMODE(folder.stat().st_mode))
 
 
 def _exchange(new: Path, path: Path) -> None:

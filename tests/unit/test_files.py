@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -201,6 +202,51 @@ def test_files_are_added_to_a_folder_together_or_not_at_all(tmp_path) -> None:
     found = {f.name: f.read_text() for f in out.rglob("*") if f.is_file()}
     assert found == {"kept": "kept", "a": "new", "c": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_files_that_belong_together_come_at_once_or_not_at_all(
+    tmp_path, monkeypatch
+) -> None:
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    for name in ("a", "b", "deep/kept"):
+        (out / name).write_text("old")
+    (out / "link").symlink_to("nowhere")
+    inode = (out / "deep" / "kept").stat().st_ino
+
+    def add() -> None:
+        with files.adding_to(out) as aside:
+            for name in ("a", "b"):
+                (aside / name).write_text("new")
+
+    def killed(*_) -> None:
+        raise KeyboardInterrupt
+
+    # A process may be killed before any rename of its own and leave all as it was.
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        add()
+    assert [(out / name).read_text() for name in ("a", "b")] == ["old", "old"]
+    monkeypatch.undo()
+    renamed = []
+    replace = Path.replace
+    monkeypatch.setattr(
+        Path, "replace", lambda old, new: renamed.append(new) or replace(old, new)
+    )
+    add()
+    assert len(renamed) == 2  # two folders change places, and no file alone
+    assert [(out / name).read_text() for name in ("a", "b")] == ["new", "new"]
+    assert (out / "deep" / "kept").stat().st_ino == inode
+    assert (out / "link").is_symlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_we_stand_in_is_not_renamed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").write_text("kept")
+    with files.adding_to(tmp_path) as aside:
+        (aside / "a").write_text("new")
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["a", "kept"]
 
 
 @pytest.mark.parametrize("text", ["1e999", "[-1e999]", '{"a": NaN}'])

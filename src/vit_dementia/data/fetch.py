@@ -118,12 +118,25 @@ def fetch(
                     "files": num_files,
                 },
             )
-    finally:
+    except (DataError, OSError) as error:
+        if _lacks_room(error):  # what took hours to bring is not brought again
+            raise DataError(
+                *getattr(error, "faults", [str(error)]),
+                f"{archive}: is kept; make room and give the same command again",
+            ) from error
         archive.unlink()
+        raise
+    archive.unlink()
     said = "was found as expected" if sha256 else f"is recorded in {RECORD}"
     note = f"the SHA-256 of the archive, {found}, {said}"
     (watch or Quiet()).say(note)
     return Fetched(folder=out, sha256=found, num_files=num_files, notes=(note,))
+
+
+def _lacks_room(error: Exception) -> bool:
+    """Say whether the disk is at fault, and not the archive."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in files.DISK_FAULTS
 
 
 def _license(name: str, site: str) -> str:

@@ -20,7 +20,7 @@ from PIL import Image
 from vit_dementia import DISCLAIMER
 from vit_dementia.audit.inventory import People
 from vit_dementia.audit.shortcuts import Shortcut
-from vit_dementia.files import write_json, write_text
+from vit_dementia.files import adding_to, write_json, write_text
 from vit_dementia.workflows import check_words as words
 from vit_dementia.workflows.check_record import Check, Shown
 
@@ -32,10 +32,11 @@ _LEFT, _WIDE = 4, 124  # of that axis, in pixels
 
 def write_check(folder: Path, check: Check) -> Path:
     """Write ``check.json`` and ``report.html`` into a folder; return the page."""
-    write_json(folder / "check.json", check.document())
-    path = folder / "report.html"
-    write_text(path, page(check))
-    return path
+    text = page(check)
+    with adding_to(folder) as aside:
+        write_json(aside / "check.json", check.document())
+        write_text(aside / "report.html", text)
+    return folder / "report.html"
 
 
 def page(check: Check) -> str:

@@ -10,7 +10,7 @@ from vit_dementia.data.cohort import Cohort
 from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.evaluation.scores import score
 from vit_dementia.evaluation.spread import over_repeats
-from vit_dementia.files import read_json, write_json
+from vit_dementia.files import adding_to, read_json, write_json
 from vit_dementia.inference.compute import Device, described
 from vit_dementia.inference.model_folder import write_calibration
 from vit_dementia.progress import Quiet, Watch
@@ -155,11 +155,6 @@ def write_evaluation(
         notes: what else a reader must know.
     """
     predictions = scored.predictions
-    predictions.write(folder / "predictions.tsv")
-    if predictions.participants_known:
-        predictions.by_participant().write(folder / "predictions_participants.tsv")
-    for name, floor in scored.floors.items():
-        floor.write(folder / "floors" / file_name(name))
     allowed = scored.facts.get("allow_leakage")
     metrics = score(
         predictions,
@@ -186,19 +181,26 @@ def write_evaluation(
         "robustness": robustness,
         "choice": choice,
     }
-    if robustness is not None:
-        write_robustness(folder, robustness)
-    write_json(folder / "metrics.json", metrics)
-    write_report(
-        folder,
-        metrics=metrics,
-        predictions=predictions,
-        floors=scored.floors,
-        study=study,
-        fold_of=fold_of,
-        scans=scans,
-        explain=explain,
-    )
+    with adding_to(folder) as aside:
+        predictions.write(aside / "predictions.tsv")
+        if predictions.participants_known:
+            of_people = predictions.by_participant()
+            of_people.write(aside / "predictions_participants.tsv")
+        for name, floor in scored.floors.items():
+            floor.write(aside / "floors" / file_name(name))
+        if robustness is not None:
+            write_robustness(aside, robustness)
+        write_json(aside / "metrics.json", metrics)
+        write_report(
+            aside,
+            metrics=metrics,
+            predictions=predictions,
+            floors=scored.floors,
+            study=study,
+            fold_of=fold_of,
+            scans=scans,
+            explain=explain,
+        )
     return folder
 
 

@@ -16,7 +16,7 @@ from vit_dementia.evaluation.calibrated import LEVEL
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
 from vit_dementia.evaluation.subgroups import age_bands
-from vit_dementia.files import read_regular, write_json
+from vit_dementia.files import adding_to, read_regular, write_json
 from vit_dementia.limits import LIMITS
 from vit_dementia.workflows.floors import CHANCE, MAJORITY
 from vit_dementia.workflows.report.write import write_report
@@ -70,8 +70,9 @@ def evaluate_table(
     )
     metrics["notes"].append(FROM_ELSEWHERE)
     metrics |= {"repeats": None, "robustness": None}
-    write_json(out / "metrics.json", metrics)
-    write_report(out, metrics=metrics, predictions=told, floors=beside)
+    with adding_to(out) as aside:
+        write_json(aside / "metrics.json", metrics)
+        write_report(aside, metrics=metrics, predictions=told, floors=beside)
     return out
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import errno
 import http.server
 import io
 import json
+import os
 import threading
 import zipfile
 
 import pytest
 
+from vit_dementia.data import archives
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.fetch import SETS, fetch
 from vit_dementia.errors import ConfigError, DataError
@@ -134,3 +137,22 @@ def test_unknown_names_and_folders_in_use_are_refused(tmp_path) -> None:
     (tmp_path / "mine" / "work.txt").touch()
     with pytest.raises(DataError, match="is there already"):
         fetch(NAME, tmp_path / "mine", agree=lambda _: True)
+
+
+def test_what_was_brought_is_kept_where_there_is_no_room_to_unpack_it(
+    kaggle, tmp_path, monkeypatch
+) -> None:
+    site, _, asked = kaggle
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archives, "_extract", no_room)
+        with pytest.raises(DataError, match="No space left") as refused:
+            fetch(NAME, tmp_path / "set", agree=lambda _: True, site=site)
+    assert "is kept; make room" in refused.value.faults[-1]
+    brought = [page for page in asked if "download" in page]
+    fetch(NAME, tmp_path / "set", agree=lambda _: True, site=site)
+    assert [page for page in asked if "download" in page] == brought
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "set"]
