@@ -105,7 +105,7 @@ def prepare_cohort(
     ]
     shown = watch or Quiet()
     with shown.count("reading", len(tasks)) as bar:
-        causes = {}
+        causes: dict[str, str] = {}
         for place, cause in _unread(tasks, workers, scheduler):
             path = table["path"][place]
             causes |= {path: f"{path}: {cause}"} if cause else {}
