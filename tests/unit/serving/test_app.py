@@ -177,7 +177,7 @@ def test_a_sender_who_takes_too_long_is_let_go() -> None:
     worker = served.Here(served.nothing)
     with served.listening(worker, places=1, upload_seconds=0.2) as url:
         port = int(url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)) as line:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
             line.sendall(
                 b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999"
                 b"\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"

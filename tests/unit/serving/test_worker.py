@@ -85,7 +85,7 @@ class Fake:
     def __call__(self, jobs):
         for job in jobs:
             if job.folder.name == "hang":
-                threading.current_thread().let_go.wait(60)
+                threading.current_thread().let_go.wait(10)
             if job.folder.name == "die":
                 raise SystemExit
             if job.folder.name == "bug":
