@@ -16,6 +16,7 @@ from tests.unit.serving.served import SLICES, calibrate, picture, write_model
 
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.growing import GrowingTables
+from vit_dementia.inference.model_folder import read_model_folder, write_model_folder
 from vit_dementia.inference.predictor import Predictor
 from vit_dementia.workflows import predict_apart
 from vit_dementia.workflows.apart import Died
@@ -191,3 +192,29 @@ def test_a_zip_is_not_sent_to_a_cluster(model, scans, command, tmp_path) -> None
     words = ("--scheduler=tcp://127.0.0.1:9", "--json")
     done = command("predict", model, "scans.zip", *words, check=2)
     assert "unpacked on this machine alone" in done.stderr
+
+
+def test_every_answer_says_which_model_it_is_of_and_on_whom_that_was_trained(
+    model, scans, command, tmp_path
+) -> None:
+    facts = {"training participants": 30, "validation participants": 8}
+    facts |= {"training slices": 90, "allow_leakage": ""}
+    saved = read_model_folder(model)
+    write_model_folder(
+        model / "model", saved.network, classes=saved.classes, ordered=saved.ordered,
+        preprocessing=saved.preprocessing, facts=facts,
+    )  # fmt: skip
+    sentence = (
+        "trained on 30 training participants (90 slices), "
+        "chosen on 8 validation participants"
+    )
+    words = ("predict", model, scans[0], "--device=cpu")
+    said = command(*words, "--out=told", "--html=page.html").stderr
+    told = json.loads((tmp_path / "told" / "model.json").read_text())
+    assert f"answered by the model {told['sha256'][:12]}, {sentence}" in said
+    assert told["trained_on"] == sentence
+    assert "research use only" in told["disclaimer"].lower()
+    assert f"The model was {sentence}." in (tmp_path / "page.html").read_text("utf-8")
+    document = json.loads(command(*words, "--json").stdout)
+    assert document["model"]["trained_on"] == sentence
+    assert document["model"]["sha256"] == told["sha256"]

@@ -136,7 +136,8 @@ def test_every_answer_is_as_documented_and_every_field_is_told_by_one(
     assert 'class="leak ' in answer_page.page(
         documents[0],
         {"classes": ["a", "b"], "positive": ["b"], "scaling": "none", "sha256": "0",
-         "calibrated_on": 0, "allow_leakage": "old", "evaluation": None},
+         "calibrated_on": 0, "allow_leakage": "old", "evaluation": None,
+         "trained_on": "trained on 3 training participants"},
     )  # fmt: skip
 
 

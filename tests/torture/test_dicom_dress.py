@@ -190,3 +190,27 @@ def test_a_script_in_a_header_is_never_told(write_series, tmp_path, plain) -> No
     with pytest.raises(ScanError) as refused:
         read(tmp_path / "b")
     assert "alert" not in str(refused.value)
+
+
+# row dcm-phi-read
+@pytest.mark.parametrize(
+    "keyword",
+    ["Modality", "BodyPartExamined", "ImageType", "MRAcquisitionType",
+     "ScanningSequence", "PhotometricInterpretation", "SpecificCharacterSet"],
+)  # fmt: skip
+def test_a_word_in_what_the_reader_goes_by_is_never_told(
+    write_series, tmp_path, capfd, keyword
+) -> None:
+    elements = {keyword: "QHDOE1950", "Modality": "MR"} | {keyword: "QHDOE1950"}
+    if keyword == "SpecificCharacterSet":
+        elements = {keyword: "ISO_IR 192"}
+    for path in write_series(tmp_path / "a", VOXELS, **elements):
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"ISO_IR 192", b"QHDOE1950 "))
+    told = ""
+    try:
+        told = " ".join(read(tmp_path / "a").notes)
+    except ScanError as refused:
+        told = str(refused)
+    assert "QHDOE" not in told
+    assert "QHDOE" not in "".join(capfd.readouterr())

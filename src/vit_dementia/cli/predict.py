@@ -103,7 +103,11 @@ def predict(
     if html is not None:
         _write_page(html, document, predictor, run, out if explain else None)
     if out is not None:
+        from vit_dementia.files import write_json
+        from vit_dementia.workflows.model_facts import facts_of
+
         answer.write(out)
+        write_json(out / "model.json", facts_of(predictor.model, run))
         say(f"written: {out}")
     if not answer.refused:
         return 0
@@ -170,7 +174,9 @@ def _tell(document: dict[str, Any]) -> None:
         if person["early"] is not None:
             said.append(f"{positive}: {person['early']}")
         _print(name, *said)
-    if reason := document["model"]["allow_leakage"]:
+    model = document["model"]
+    say(f"answered by the model {model['sha256'][:12]}, {model['trained_on']}")
+    if reason := model["allow_leakage"]:
         say(f"this model was trained across a leak: {reason}")
     say(DISCLAIMER)
 

@@ -80,6 +80,7 @@ class Answer:
                 "sha256": self.model.sha256,
                 "members": [member.sha256 for member in self.model.members],
                 "classes": list(self.model.classes),
+                "trained_on": trained_on(self.model),
                 "allow_leakage": self.model.facts.get("allow_leakage", ""),
                 "calibration": self.model.calibration.to_dict(model=self.model.sha256),
             },
@@ -205,6 +206,29 @@ class Answer:
                 strict=True,
             )
         ]
+
+
+def trained_on(model: SavedModel | SavedFolds) -> str:
+    """Say in a sentence on how many a model learned, and of whom nothing more."""
+    told = [_learned(member.facts) for member in model.members]
+    if len(told) == 1:
+        return told[0]
+    return f"{len(told)} models that answer together, the first {told[0]}"
+
+
+def _learned(facts: Mapping[str, Any]) -> str:
+    counts = {
+        words: facts[words]
+        for part in ("training", "validation")
+        for words in (f"{part} participants", f"{part} images")
+        if isinstance(facts.get(words), int)
+    }
+    if not counts:
+        return "trained on what its folder does not tell"
+    slices = facts.get("training slices")
+    of = f" ({slices} slices)" if isinstance(slices, int) else ""
+    learned, *chosen = (f"{count} {words}" for words, count in counts.items())
+    return f"trained on {learned}{of}" + "".join(f", chosen on {c}" for c in chosen)
 
 
 def _of_known(told: Predictions) -> Predictions:

@@ -8,6 +8,7 @@ from typing import Any
 from vit_dementia import DISCLAIMER
 from vit_dementia.errors import DataError
 from vit_dementia.files import read_json
+from vit_dementia.inference.answer import trained_on
 from vit_dementia.inference.folds import SavedFolds
 from vit_dementia.inference.model_folder import SavedModel
 
@@ -25,6 +26,7 @@ def facts_of(model: SavedModel | SavedFolds, run: Path) -> dict[str, Any]:
     return {
         "sha256": model.sha256,
         "classes": list(model.classes),
+        "trained_on": trained_on(model),
         "positive": list(calibration.positive),
         "scaling": calibration.scaling.method,
         "calibrated_on": calibration.n_participants,

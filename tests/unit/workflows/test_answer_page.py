@@ -10,6 +10,7 @@ from vit_dementia.workflows.answer_page import page
 
 MARKUP = '<script>alert("x")</script>'
 FACTS = {
+    "trained_on": "trained on 9 training participants",
     "sha256": "0" * 64,
     "classes": ["CN", "AD"],
     "positive": ["AD"],
