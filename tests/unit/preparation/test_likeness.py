@@ -182,7 +182,7 @@ def test_few_people_are_beyond_the_limit_however_many_trained() -> None:
             known = Contrast.of(mine, np.repeat(np.arange(people), 3), parts=5)
             away = known.distance(slices[people:].reshape(-1, 14)).reshape(-1, 3)
             beyond.append(np.mean(away.max(axis=1) > 1))
-        assert np.mean(beyond) <= 0.03
+        assert np.max(beyond) <= 0.03  # of each training, not on average alone
 
 
 def test_whoever_is_left_out_is_left_out_whole() -> None:
