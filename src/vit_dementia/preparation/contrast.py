@@ -10,8 +10,8 @@ participant (Vovk et al. 2005): each training participant's farthest picture, me
 without them, is below it for all but 3 of 100, and it is then moved out a little more,
 the fewer they are.
 
-Shapes: ``n`` pictures, ``f`` facts of each, ``space`` the sides of a picture, ``v``
-values, ``r`` ranks.
+Shapes: ``n`` pictures, ``f`` facts of each, ``space`` the sides of a picture, ``cells``
+those of a coarser one, ``v`` values, ``r`` ranks.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _facts(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, " f"]:
     )
 
 
-def _smaller(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, "*space"]:
+def _smaller(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, "*cells"]:
     """Return the means of cubes of pixels, ``CELLS`` or more along each side."""
     side = max(1, min(gray.shape) // CELLS[gray.ndim])
     for axis, length in enumerate(gray.shape):
