@@ -184,7 +184,7 @@ FLAGGED = {
     "nii-zero": (np.zeros_like(egg()), 4, "constant"),
     "nii-label-map": ((egg() // 60), 4, "labels"),
     "nii-ct-range": (np.where(egg() > 0, egg() / 4, -1000), 4, "negative"),
-    "nii-coarse": (egg()[:, :, ::6], (4, 4, 24), "coarse"),
+    "nii-coarse": (egg()[:, :, ::6], (4, 4, 24), "resolution"),
 }
 
 
