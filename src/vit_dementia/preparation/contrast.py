@@ -30,6 +30,7 @@ _AIR = 0.08  # of the way from black to white: what is darker is not head
 _RANKS = (5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0)  # percentiles within the head
 _DEPTHS = 5  # parts of as many pixels, from the rim to the core
 _AROUND = 7  # cells a side, whose mean a cell is compared with
+_MOST_SPREAD = 3.0  # standard deviations that one spot counts
 _MOST_SKEWED = 6.0  # which is told as 1
 _LEAST_SPREAD = 0.02  # of the facts; rounding to 8 bits alone moves them as much
 _SHRUNK = 0.1  # of the correlations, towards none, so that few scans suffice
@@ -133,7 +134,9 @@ def _facts(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, " f"]:
     share = ndimage.uniform_filter(full, _AROUND)[head]
     spots = inside - ndimage.uniform_filter(gray * full, _AROUND)[head] / share
     spread = max(float(spots.std()), 1e-6)
-    skewed = float(((spots / spread) ** 3).mean()) / _MOST_SKEWED
+    # Noise beside a head that is just bright enough to count must not decide.
+    standing_out = (spots / spread).clip(-_MOST_SPREAD, _MOST_SPREAD)
+    skewed = float((standing_out**3).mean()) / _MOST_SKEWED
     return np.array(
         [
             *_percentiles(inside, _RANKS),

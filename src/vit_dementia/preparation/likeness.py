@@ -38,6 +38,7 @@ _FARTHER = 1.3  # times the training slice that lies farthest when left out
 _BLOCKS = 5  # of participants, left out in turn
 _RARE = 0.01  # of the training slices may fit better in a turn that is wrong
 _ENOUGH = 100  # training slices, for a distance to mean something
+_PEOPLE = 20  # of fewer, a head that fits better in a wrong turn may just be missing
 _FARTHEST = 2.0  # of pictures of unit length
 _TURNS: Mapping[str, tuple[slice, slice]] = {
     "upside down": (slice(None, None, -1), slice(None)),
@@ -80,8 +81,8 @@ class Likeness:
         lowest: product with the picture below which a slice is something else.
         directions: pictures of unit length in which training slices differ most.
         farthest: distance from picture and directions above which it is, too.
-        telling: turns that hardly a training slice fits better in, and whether none is
-            like a negative.
+        telling: turns that hardly a training slice fits better in, where people are
+            enough to say so, and whether none is like a negative.
         contrast: how their gray values lie.
     """
 
@@ -119,7 +120,8 @@ class Likeness:
         telling = [
             name
             for name, turn in _TURNS.items()
-            if np.mean(
+            if len(np.unique(who)) >= _PEOPLE
+            and np.mean(
                 np.concatenate(
                     [seen @ (_turned(m, turn) - m) >= 0 for seen, m, _ in left_out]
                 )
