@@ -27,7 +27,9 @@ from scipy import ndimage
 CELLS = {2: 48, 3: 24}  # along the shortest side of slices and volumes, or all pixels
 _BLACK, _WHITE = 0.5, 99.5  # percentiles of a picture
 _AIR = 0.08  # of the way from black to white: what is darker is not head
+_BESIDE = 0.4  # percent of the pixels on either side of these two, averaged with them
 _RANKS = (5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0)  # percentiles within the head
+_BESIDE_RANKS = 2.0  # the same of those; a dark scan has few values, one of them is rough
 _DEPTHS = 5  # parts of as many pixels, from the rim to the core
 _AROUND = 7  # cells a side, whose mean a cell is compared with
 _MOST_SPREAD = 3.0  # standard deviations that one spot counts
@@ -139,7 +141,7 @@ def _facts(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, " f"]:
     skewed = float((standing_out**3).mean()) / _MOST_SKEWED
     return np.array(
         [
-            *_percentiles(inside, _RANKS),
+            *_percentiles(inside, _RANKS, _BESIDE_RANKS),
             *(part.mean() for part in np.array_split(by_depth, _DEPTHS)),
             np.clip(skewed, -1.0, 1.0),
             head.mean(),
@@ -159,16 +161,18 @@ def _smaller(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, "*cells"]:
 
 def _stretched(gray: Float[np.ndarray, "*space"]) -> Float[np.ndarray, "*space"]:
     """Return gray values from black to white, whatever brightness the scanner gave."""
-    black, white = _percentiles(gray.ravel(), (_BLACK, _WHITE))
+    black, white = _percentiles(gray.ravel(), (_BLACK, _WHITE), _BESIDE)
     return np.clip((gray - black) / max(white - black, 1e-6), 0.0, 1.0)
 
 
 def _percentiles(
-    values: Float[np.ndarray, " v"], ranks: tuple[float, ...]
+    values: Float[np.ndarray, " v"], ranks: tuple[float, ...], beside: float
 ) -> Float[np.ndarray, " r"]:
-    """Return the values that lie nearest to some ranks of 100."""
-    places = np.rint(np.array(ranks) / 100 * (len(values) - 1)).astype(int)
-    return np.sort(values)[places]
+    """Return the mean of the values ``beside`` percent around some ranks of 100."""
+    ordered, last = np.sort(values), len(values) - 1
+    low = np.rint((np.array(ranks) - beside) / 100 * last).astype(int)
+    high = np.rint((np.array(ranks) + beside) / 100 * last).astype(int)
+    return np.array([ordered[a : b + 1].mean() for a, b in zip(low, high, strict=True)])
 
 
 def _learned(
