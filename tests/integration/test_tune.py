@@ -113,7 +113,6 @@ def test_a_killed_search_goes_on_to_the_trials_it_would_have_made(
     assert len(_table(tmp_path / "again")) == 5
 
 
-@pytest.mark.slow
 def test_time_that_is_up_leaves_a_trial_to_go_on_with(
     cohort_folder, space, command, tmp_path
 ) -> None:
