@@ -213,7 +213,6 @@ def test_another_engine_gives_the_answers_of_pytorch(runs, command, engine) -> N
     assert "computes on the CPU" in told.stderr
 
 
-@pytest.mark.slow
 def test_eight_bits_are_scored_beside_the_whole(runs, scans, command, tmp_path) -> None:
     import onnx
     import onnxruntime
