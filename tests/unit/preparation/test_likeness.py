@@ -92,6 +92,15 @@ def test_brightness_and_contrast_do_not_matter(likeness, gain, offset) -> None:
     assert likeness.reasons(changed) == [""] * 3
 
 
+def test_few_gray_values_move_a_scan_little(likeness) -> None:
+    """One rank alone would jump by a value, and all the facts of a dark scan with it."""
+    away = [one.distance for one in likeness.judge(THREE)]
+    for values in range(52, 200, 3):
+        dark = np.round(THREE * (values / 255)).astype(np.uint8)
+        now = [one.distance for one in likeness.judge(dark)]
+        np.testing.assert_allclose(now, away, atol=0.25)
+
+
 def test_slices_smaller_than_the_grid_are_compared_too() -> None:
     small = Likeness.of(heads(10, seed=8, size=(12, 10)))
     assert small.reasons(heads(4, seed=9, size=(12, 10))) == [""] * 4
