@@ -93,7 +93,7 @@ def test_brightness_and_contrast_do_not_matter(likeness, gain, offset) -> None:
 
 
 def test_few_gray_values_move_a_scan_little(likeness) -> None:
-    """One rank alone would jump by a value, and all the facts of a dark scan with it."""
+    """One rank alone would jump by a value, and all facts of a dark scan with it."""
     away = [one.distance for one in likeness.judge(THREE)]
     for values in range(52, 200, 3):
         dark = np.round(THREE * (values / 255)).astype(np.uint8)
