@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.explanation.faithfulness import DESTROYED
-from vit_dementia.explanation.outside import LARGEST
+from vit_dementia.explanation.outside import LARGEST, LARGEST_MEDIAN
 
 TABLES = Path(__file__).resolve().parents[2] / "docs" / "tables"
 
@@ -115,6 +115,8 @@ def test_the_limit_of_what_lies_outside_the_head_is_that_of_clean_phantoms() -> 
         shares = scores.outside[scores.method == method]
         needed = np.quantile(shares, 0.95) + 0.1
         assert needed - 0.005 <= limit < needed + 0.05, method  # rounded to twentieths
+        medians = scores[scores.method == method].groupby("seed").outside.median()
+        assert LARGEST_MEDIAN[method] == pytest.approx(medians.max() + 0.1, abs=0.01)
 
 
 def test_maps_of_permuted_labels_stand_on_the_page_and_differ_from_the_true() -> None:

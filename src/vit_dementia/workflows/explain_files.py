@@ -16,7 +16,7 @@ from vit_dementia.data.participants import Identity
 from vit_dementia.data.volumes import as_stored, write_volume
 from vit_dementia.errors import RefusedError, ScanError
 from vit_dementia.explanation.methods import Method
-from vit_dementia.explanation.outside import LARGEST
+from vit_dementia.explanation.outside import largest_of_clean
 from vit_dementia.explanation.overlay import draw
 from vit_dementia.explanation.regions import Share
 from vit_dementia.files import (
@@ -204,7 +204,7 @@ def write_explanations(
         ],
         **groups.write(out),
         "refused": refused,
-        "outside_head": _typical(rows, LARGEST[asked.method]),
+        "outside_head": _typical(rows, largest_of_clean(asked.method, len(rows))),
         "disclaimer": DISCLAIMER,
     }
     write_json(out / "explanations.json", document)
