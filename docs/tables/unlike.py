@@ -17,12 +17,11 @@ own. docs/how-to/predict.md gets the numbers. A minute each.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from scipy.ndimage import gaussian_filter, rotate
 from scipy.stats import binomtest
 from sklearn.datasets import load_sample_images
 
+from vit_dementia.benchmark.machine import provenance
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import read_slice
 from vit_dementia.data.phantoms.atlas import load_atlas
@@ -74,8 +74,10 @@ def main() -> None:
     source, *words = sys.argv[1:]
     sources: dict[str, Callable[..., Source]] = {"phantoms": phantoms, "slices": slices}
     rng = np.random.default_rng(SEED)
+    since = time.monotonic()
     new = pd.DataFrame(rows_of(sources[source](*words), rng))
-    new = new.assign(source=source, commit=_commit(), date=f"{datetime.now(UTC):%F}")
+    command = f'make table unlike ARGS="{source}{" ..." if words else ""}"'
+    new = new.assign(source=source, **provenance(command, since=since))
     parts = [new]
     if TABLE.exists():
         old = pd.read_csv(TABLE, sep="\t", dtype={"commit": str})
@@ -263,13 +265,6 @@ def _with_interval(some: int, of_all: int) -> str:
     interval = binomtest(some, of_all).proportion_ci(method="wilson")
     low, high = (f"{100 * edge:.1f}" for edge in (interval.low, interval.high))
     return f"{some} of {of_all} ({low} to {high} %)"
-
-
-def _commit() -> str:
-    words = ["git", "rev-parse", "--short=12", "HEAD"]
-    return subprocess.run(
-        words, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 if __name__ == "__main__":
