@@ -195,6 +195,11 @@ class TrainConfig:
     loss: Literal["cross-entropy", "ordinal"] = "cross-entropy"
     """what an error costs: as much whatever is mistaken for what, or more the more
     stages lie between (classes in order of severity)"""
+    slice_pooling: Annotated[
+        Literal["mean", "attention"], _short("--slice-pooling")
+    ] = "mean"
+    """what the slices of a visit say together: the mean, or a mean by weights that are
+    learned with the rest, from whole visits (attention over slices)"""
     label_smoothing: float = 0.0
     """share of each label spread over all classes"""
     mixup: float = 0.0

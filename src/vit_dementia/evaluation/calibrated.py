@@ -110,7 +110,10 @@ class Calibration:
         row_of = np.array([place.get(who, -1) for who in told.table.participant_id])
         mine = row_of >= 0
         scaling = fit_scaling(
-            people.labels, told.probabilities[mine], row_of[mine].astype(int)
+            people.labels,
+            told.probabilities[mine],
+            row_of[mine].astype(int),
+            None if told.weights is None else told.weights[mine],
         )
         calibration = cls(
             told.classes, positive, scaling, n_participants=len(people.table)
@@ -148,6 +151,7 @@ class Calibration:
             paths=table.path.tolist(),
             labels=table.label.tolist(),
             probabilities=self.scaling(told.probabilities),
+            weights=told.weights,
         )
 
     def with_sets(

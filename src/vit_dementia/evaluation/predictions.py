@@ -1,8 +1,10 @@
 """What a model said about each scan: one table, and the same pooled by participant.
 
 ``predictions.tsv`` holds one row per scan: ``participant_id, session_id, path, label,
-p_<class>…, predicted, abstained``; whatever is unknown is ``n/a``. A table of any other
-tool can be read too: only ``label`` and the columns ``p_<class>`` are needed.
+p_<class>…, predicted, abstained``; whatever is unknown is ``n/a``. Of a model that
+weighs slices, ``pooling_weight`` says how much a row counts in its visit; without it
+all rows count the same. A table of any other tool can be read too: only ``label`` and
+the columns ``p_<class>`` are needed.
 
 Shapes: n rows, k classes.
 """
@@ -19,11 +21,13 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from vit_dementia.errors import ManifestError
+from vit_dementia.evaluation.slice_weights import weighted_means
 from vit_dementia.files import read_regular, replacing
 from vit_dementia.limits import LIMITS
 from vit_dementia.spreadsheets import is_formula, shown_path
 
 UNKNOWN = "n/a"  # BIDS: how a table says that a value is not known
+WEIGHT = "pooling_weight"  # name of a column
 _NAMES = ("participant_id", "session_id", "path")
 _FLAGS = {"true": True, "false": False}
 _SUM_TOLERANCE = 1e-3  # probabilities rounded to three digits still pass
@@ -47,8 +51,19 @@ class Predictions:
         labels: Sequence[str],
         probabilities: Float[np.ndarray, "n k"],
         abstained: Sequence[bool] | None = None,
+        weights: Float[np.ndarray, " n"] | None = None,
     ) -> Predictions:
         """Make the table; the class predicted is the most probable (ties: the first).
+
+        Args:
+            classes: in the order of the probabilities.
+            participant_ids: of each row; ``n/a`` where nobody knows.
+            session_ids: likewise.
+            paths: of the scans.
+            labels: among the classes, or ``n/a``.
+            probabilities: of each class.
+            abstained: whether an answer is none.
+            weights: of each row in its visit; None: all the same.
 
         >>> one = Predictions.from_arrays(
         ...     ["CN", "AD"], participant_ids=["sub-1"], session_ids=["n/a"],
@@ -73,7 +88,10 @@ class Predictions:
             **{_column(c): [*probabilities[:, i]] for i, c in enumerate(classes)},
             "predicted": [classes[i] for i in probabilities.argmax(axis=1)],
             "abstained": [False] * n if abstained is None else list(abstained),
+            **({} if weights is None else {WEIGHT: [*weights]}),
         }
+        if weights is not None and not _are_weights(weights):
+            raise ValueError("weights must be finite and above 0")
         wrong = [name for name, values in columns.items() if len(values) != n]
         if wrong:
             raise ValueError(f"{n} rows of probabilities, but not of {wrong}")
@@ -102,6 +120,11 @@ class Predictions:
         sessions = not bool((self.table.session_id == UNKNOWN).any())
         return self.participants_known and sessions
 
+    @property
+    def weights(self) -> Float[np.ndarray, " n"] | None:
+        """Return how much each row counts in its visit; None: all count the same."""
+        return self.table[WEIGHT].to_numpy(float) if WEIGHT in self.table else None
+
     def labeled(self) -> Predictions:
         """Return the rows whose label is known."""
         return self.where(self.labels >= 0)
@@ -115,6 +138,9 @@ class Predictions:
 
     def by_participant(self) -> Predictions:
         """Pool each participant's rows by their mean probability, in order of id.
+
+        Where rows have weights it is the mean by these: they sum to 1 in a visit, so
+        that visits count the same.
 
         The column ``num_scans`` counts the rows pooled. A participant whose rows carry
         different labels (a converter) gets the label ``n/a``: no single label is true.
@@ -143,14 +169,17 @@ class Predictions:
         told = groups[[_column(name) for name in self.classes]]
         # Three times 0.7 has a mean just below 0.7, which would break ties of people.
         least, most = told.min(), told.max()
-        mean = told.mean().where(least < most, least)
+        mean = told.mean().where(least < most, least).to_numpy(dtype=np.float64)
+        if self.weights is not None:
+            group = groups.ngroup().to_numpy()
+            mean = weighted_means(self.probabilities, self.weights, group)
         pooled = Predictions.from_arrays(
             self.classes,
             participant_ids=first.participant_id.tolist(),
             session_ids=first.session_id.where(alone.session_id, UNKNOWN).tolist(),
             paths=[UNKNOWN] * len(first),
             labels=first.label.where(alone.label, UNKNOWN).tolist(),
-            probabilities=mean.to_numpy(dtype=np.float64),
+            probabilities=mean,
             abstained=groups.abstained.all().tolist(),
         )
         pooled.table["num_scans"] = groups.size().to_numpy()
@@ -186,12 +215,14 @@ class Predictions:
         if faults:
             raise ManifestError.of(faults)
         flags = table.get("abstained", pd.Series(["false"] * len(table)))
+        weights = table[WEIGHT].astype(float).to_numpy() if WEIGHT in table else None
         read = cls.from_arrays(
             classes,
             **{f"{n}s": table.get(n, absent).tolist() for n in _NAMES},
             labels=table.label.tolist(),
             probabilities=numbers,
             abstained=[_FLAGS[str(flag).lower()] for flag in flags],
+            weights=weights,
         )
         if "predicted" in table:  # kept: an operating point may differ from the largest
             read.table["predicted"] = table.predicted.to_numpy()
@@ -202,6 +233,10 @@ class Predictions:
 
 def _column(name: str) -> str:
     return f"p_{name}"
+
+
+def _are_weights(weights: Float[np.ndarray, " n"]) -> bool:
+    return bool((np.isfinite(weights) & (weights > 0)).all())
 
 
 def _check_probabilities(probabilities: Float[np.ndarray, "n k"]) -> None:
@@ -264,6 +299,14 @@ def _faults(
             faults.append(f"{where}, column abstained: must be true or false")
         if "num_scans" in table and not table.num_scans[row].isdigit():
             faults.append(f"{where}, column num_scans: must be a whole number")
+    if WEIGHT in table:
+        given = pd.to_numeric(table[WEIGHT], errors="coerce").to_numpy(float)
+        faults += [
+            f"{path}: line {row + 2}, column {WEIGHT}: {table[WEIGHT][row]!r} is no "
+            "number above 0"
+            for row in range(len(table))
+            if not _are_weights(given[row : row + 1])
+        ]
     if "path" in table:
         known = table.path[table.path != UNKNOWN]
         twice = known.index[known.duplicated()]

@@ -3,7 +3,8 @@
 Temperature: one number for all classes (Guo et al. 2017, arXiv 1706.04599). Vector
 scaling (their Sec. 4.2): a factor and a shift for each class, tried where every class
 has many participants and kept where it is better on participants it was not fitted on.
-Both change the probabilities of scans so that the participants' mean of them fits best;
+Both change the probabilities of scans so that the participants' mean of them fits best
+(by their weights, where the model weighs slices);
 a weak pull to "as they are" keeps a model that was right about a few people from being
 called certain.
 
@@ -94,6 +95,7 @@ def fit_scaling(
     label: Int[np.ndarray, " p"],
     probability: Probabilities,
     row_of: Int[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"] | None = None,
 ) -> Scaling:
     """Return the scaling that suits validation participants, or none and why.
 
@@ -101,6 +103,7 @@ def fit_scaling(
         label: of each participant.
         probability: of each row (scan).
         row_of: position of each row's participant.
+        weight: of each row in the mean of its participant; None: all the same.
     """
     people, k = len(label), probability.shape[1]
     if people < FEWEST:
@@ -111,27 +114,32 @@ def fit_scaling(
         why = "all validation participants are of one class"
         return Scaling.none(k, why, people=people)
     logits = np.log(np.clip(probability, _TINY, 1))
-    single = _temperature(label, logits, row_of)
+    weight = np.ones(len(logits)) if weight is None else weight
+    single = _temperature(label, logits, row_of, weight)
     if count.min() < FEWEST_OF_A_CLASS:
         return single
     both = (
-        _loss_on_others(fit, label, logits, row_of) for fit in (_temperature, _vector)
+        _loss_on_others(fit, label, logits, row_of, weight)
+        for fit in (_temperature, _vector)
     )
     by_temperature, by_vector = both
-    return _vector(label, logits, row_of) if by_vector < by_temperature else single
+    return (
+        _vector(label, logits, row_of, weight) if by_vector < by_temperature else single
+    )
 
 
 def _temperature(
     label: Int[np.ndarray, " p"],
     logits: Float[np.ndarray, "n k"],
     row_of: Int[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
 ) -> Scaling:
     k = logits.shape[1]
 
     def loss(log_factor: float) -> float:
         factor = np.full(k, np.exp(log_factor))
         pull = log_factor**2 / (2 * _SPREAD**2 * len(label))
-        return _loss(label, logits, row_of, factor, np.zeros(k)) + pull
+        return _loss(label, logits * factor, row_of, weight) + pull
 
     most = float(np.log(_HIGHEST))
     best = float(np.exp(optimize.fminbound(loss, -most, most, xtol=1e-6)))
@@ -142,13 +150,14 @@ def _vector(
     label: Int[np.ndarray, " p"],
     logits: Float[np.ndarray, "n k"],
     row_of: Int[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
 ) -> Scaling:
     k = logits.shape[1]
 
     def loss(parameters: np.ndarray) -> float:
         pull = (parameters**2).sum() / (2 * _SPREAD**2 * len(label))
         factor, shift = np.exp(parameters[:k]), parameters[k:]
-        return _loss(label, logits, row_of, factor, shift) + float(pull)
+        return _loss(label, logits * factor + shift, row_of, weight) + float(pull)
 
     most = float(np.log(_HIGHEST))
     found = optimize.minimize(
@@ -162,13 +171,13 @@ def _loss(
     label: Int[np.ndarray, " p"],
     logits: Float[np.ndarray, "n k"],
     row_of: Int[np.ndarray, " n"],
-    factor: Float[np.ndarray, " k"],
-    shift: Float[np.ndarray, " k"],
+    weight: Float[np.ndarray, " n"],
 ) -> float:
     """Return the mean log-loss of participants, each the mean of their rows."""
-    scaled = special.log_softmax(logits * factor + shift, axis=1)
+    scaled = special.log_softmax(logits, axis=1)
     own = np.exp(scaled[np.arange(len(row_of)), label[row_of]])
-    mean = np.bincount(row_of, own, len(label)) / np.bincount(row_of, None, len(label))
+    every = np.bincount(row_of, weight, len(label))
+    mean = np.bincount(row_of, weight * own, len(label)) / every
     return float(-np.log(np.maximum(mean, _TINY)).mean())
 
 
@@ -177,6 +186,7 @@ def _loss_on_others(
     label: Int[np.ndarray, " p"],
     logits: Float[np.ndarray, "n k"],
     row_of: Int[np.ndarray, " n"],
+    weight: Float[np.ndarray, " n"],
 ) -> float:
     """Return the log-loss of participants under numbers fitted without them."""
     part_of = np.empty(len(label), int)
@@ -185,10 +195,12 @@ def _loss_on_others(
     total = 0.0
     for part in range(_PARTS):
         left_out = np.flatnonzero(part_of == part)
-        scaling = fit(*_only(np.flatnonzero(part_of != part), label, logits, row_of))
-        asked = _only(left_out, label, logits, row_of)
-        numbers = np.array(scaling.factor), np.array(scaling.shift)
-        total += len(left_out) * _loss(*asked, *numbers)
+        scaling = fit(
+            *_only(np.flatnonzero(part_of != part), label, logits, row_of, weight)
+        )
+        scaled = logits * np.array(scaling.factor) + np.array(scaling.shift)
+        asked = _only(left_out, label, scaled, row_of, weight)
+        total += len(left_out) * _loss(*asked)
     return total / len(label)
 
 
@@ -197,8 +209,9 @@ def _only(
     label: Int[np.ndarray, " p"],
     logits: Float[np.ndarray, "n k"],
     row_of: Int[np.ndarray, " n"],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    weight: Float[np.ndarray, " n"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     mine = np.isin(row_of, people)
     place = np.zeros(len(label), int)
     place[people] = np.arange(len(people))
-    return label[people], logits[mine], place[row_of[mine]]
+    return label[people], logits[mine], place[row_of[mine]], weight[mine]

@@ -71,6 +71,11 @@ EARLY = (
     *("auroc", "auprc", "sensitivity", "specificity"),
     *("sensitivity_at_specificity_90", "accuracy", "balanced_accuracy"),
 )
+MEAN = "mean probability over a participant's images"
+ATTENTION = (
+    "mean probability over a participant's visits, of each the mean over its images by "
+    "their pooling_weight"
+)
 BY_IMAGE_ONLY = (
     "Scores are by image, and participants may stand on both sides: the data do not "
     "say whose an image is. Intervals take every image for another person's, so they "
@@ -154,7 +159,7 @@ def score(
         "notes": _notes(predictions, images, pooled, leak_note),
         "endpoint": endpoint_of(predictions.classes, sides),
         "threshold": f"positive when the probability is above {THRESHOLD}",
-        "pooling": "mean probability over a participant's images",
+        "pooling": MEAN if predictions.weights is None else ATTENTION,
         "prevalence": prevalence,
         "model_calibration": calibration,
         "by_participant": None if pooled is None else section(ours),

@@ -1,6 +1,7 @@
 """Prediction by another runtime: the same scans, preparation and answers.
 
-Shapes: ``n`` scans, ``c`` channels, ``k`` classes, ``*space`` the sides of a scan.
+Shapes: ``n`` scans, ``c`` channels, ``*space`` the sides of a scan, ``q`` classes and,
+where slices are weighed, their score.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Foreign(nn.Module):
         super().__init__()
         self.answer = answer
 
-    def forward(self, images: Float[Tensor, "n c *space"]) -> Float[Tensor, "n k"]:
-        """Return the logits."""
+    def forward(self, images: Float[Tensor, "n c *space"]) -> Float[Tensor, "n q"]:
+        """Return the logits, and the score if there is one."""
         return torch.from_numpy(self.answer(images.contiguous().numpy()))
 
 

@@ -4,7 +4,11 @@ ONNX, OpenVINO and torch-export hold the graph of the network, so that one that 
 out background patches is exact in them. A MONAI bundle holds it as TorchScript, as
 bundles do. The number of scans in a batch is free in all of them.
 
-Shapes: ``n`` scans, ``c`` channels, ``k`` classes, ``*space`` the sides of a scan.
+A network that weighs slices has a second output, their score; opened again, it stands
+behind the logits. A bundle has one output only, and is refused.
+
+Shapes: ``n`` scans, ``c`` channels, ``q`` classes and, where slices are weighed, their
+score, ``*space`` the sides of a scan.
 """
 
 from __future__ import annotations
@@ -21,15 +25,17 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from vit_dementia.errors import ConfigError
 from vit_dementia.export.bundle import SCRIPT, write_bundle
-from vit_dementia.export.record import INPUT, OUTPUT, record_of, shape_of
+from vit_dementia.export.record import INPUT, outputs_of, record_of, shape_of
 from vit_dementia.files import write_bytes
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.models.slice_scores import Apart
 
 OPSET = 18  # of ONNX; read by every runtime since 2023
 ONNX, OPENVINO, TORCH_EXPORT = "model.onnx", "model.xml", "model.pt2"
 Scans = Float32[np.ndarray, "n c *space"]
-Logits = Float32[np.ndarray, "n k"]
+Logits = Float32[np.ndarray, "n q"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ def open_torch_export(folder: Path) -> Callable[[Scans], Logits]:
 
     def answer(scans: Scans) -> Logits:
         with torch.inference_mode():
-            return network(torch.from_numpy(scans)).numpy()
+            said = network(torch.from_numpy(scans))
+        return (said if isinstance(said, torch.Tensor) else torch.cat(said, 1)).numpy()
 
     return answer
 
@@ -65,10 +72,10 @@ def write_onnx(model: SavedModel, folder: Path) -> None:
     """Write ``model.onnx``."""
     with _silenced():
         program = torch.onnx.export(
-            model.network.eval(),
+            _network(model),
             (_example(model),),
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=outputs_of(model),
             dynamic_shapes=({0: _any_number()},),
             opset_version=OPSET,
             dynamo=True,
@@ -88,7 +95,7 @@ def open_onnx(folder: Path) -> Callable[[Scans], Logits]:
     session = onnxruntime.InferenceSession(
         folder / ONNX, options, providers=["CPUExecutionProvider"]
     )
-    return lambda scans: session.run([OUTPUT], {INPUT: scans})[0]
+    return lambda scans: np.concatenate(session.run(None, {INPUT: scans}), axis=1)
 
 
 def write_openvino(model: SavedModel, folder: Path) -> None:
@@ -98,7 +105,8 @@ def write_openvino(model: SavedModel, folder: Path) -> None:
     with _silenced():
         converted = openvino.convert_model(_program(model))
     converted.inputs[0].set_names({INPUT})
-    converted.outputs[0].set_names({OUTPUT})
+    for output, name in zip(converted.outputs, outputs_of(model), strict=True):
+        output.set_names({name})
     for name, text in record_of(model).items():
         converted.set_rt_info(text, ["vit_dementia", name])
     try:
@@ -119,11 +127,20 @@ def open_openvino(folder: Path) -> Callable[[Scans], Logits]:
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     compiled = openvino.Core().compile_model(folder / OPENVINO, "CPU", settings)
-    return lambda scans: np.array(compiled({INPUT: scans})[OUTPUT])
+    return lambda scans: np.concatenate([*compiled({INPUT: scans}).values()], axis=1)
 
 
 def write_monai(model: SavedModel, folder: Path) -> None:
-    """Write a MONAI bundle with the network as TorchScript."""
+    """Write a MONAI bundle with the network as TorchScript.
+
+    Raises:
+        ConfigError: if the model weighs slices.
+    """
+    if model.weighs_slices:
+        raise ConfigError(
+            "monai: cannot hold train.slice_pooling attention, whose scores are outputs"
+            " of their own; choose another format, such as onnx or native"
+        )
     write_bundle(model, folder)
     with _silenced():
         traced = torch.jit.trace(model.network.eval(), _example(model))
@@ -160,9 +177,14 @@ def _any_number() -> torch.export.Dim:
     return torch.export.Dim("batch", min=1, max=4096)
 
 
+def _network(model: SavedModel) -> torch.nn.Module:
+    network = Apart(model.network) if model.weighs_slices else model.network
+    return network.eval()
+
+
 def _program(model: SavedModel) -> torch.export.ExportedProgram:
     return torch.export.export(
-        model.network.eval(),
+        _network(model),
         (_example(model),),
         dynamic_shapes=({0: _any_number()},),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from vit_dementia import DISCLAIMER, __version__
 from vit_dementia.inference.model_folder import SavedModel
 
-INPUT, OUTPUT = "images", "logits"
+INPUT, OUTPUT, SCORE = "images", "logits", "slice_score"
 
 
 def record_of(model: SavedModel) -> dict[str, str]:
@@ -35,7 +35,22 @@ def record_of(model: SavedModel) -> dict[str, str]:
         ),
         "output": f"{OUTPUT}: float32, one for each class; softmax, then calibration",
         "disclaimer": DISCLAIMER,
+        **_second_output(model),
         **{name: json.dumps(value) for name, value in values.items()},
+    }
+
+
+def outputs_of(model: SavedModel) -> list[str]:
+    """Return the names of the outputs, in order."""
+    return [OUTPUT, *_second_output(model)]
+
+
+def _second_output(model: SavedModel) -> dict[str, str]:
+    if not model.weighs_slices:
+        return {}
+    return {
+        SCORE: "float32, one for each scan; the softmax of scores over a visit's slices"
+        " says how much each counts in the mean of their probabilities"
     }
 
 

@@ -33,6 +33,8 @@ class Answer:
         quality: what quality control warns of, by path of a volume; nothing is a pass.
         distances: of answered scans from those of the training, where that is known: 1
             is the limit.
+        slice_weights: how much each slice of an answered scan counts in its visit, from
+            a model that weighs them.
     """
 
     model: SavedModel | SavedFolds
@@ -43,6 +45,7 @@ class Answer:
     misfits: Mapping[str, list[str]] = field(default_factory=dict)
     quality: Mapping[str, list[str]] = field(default_factory=dict)
     distances: Mapping[str, float] = field(default_factory=dict)
+    slice_weights: Mapping[str, list[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``predict --json``, described in docs/reference."""
@@ -56,6 +59,7 @@ class Answer:
                 reasons=self.misfits.get(row["path"], []),
                 quality=self.quality.get(row["path"]),
                 distance=self.distances.get(row["path"]),
+                slice_weights=self.slice_weights.get(row["path"]),
             )
             for row in self.predictions.table.to_dict("records")
         ]
@@ -70,6 +74,7 @@ class Answer:
                 "set": None,
                 "observed": None,
                 "distance": None,
+                "slice_weights": None,
                 "quality": {"verdict": "refused", "reasons": [cause]},
             }
             for path, cause in self.refused.items()
@@ -246,6 +251,7 @@ def _result(
     reasons: list[str],
     quality: list[str] | None,
     distance: float | None,
+    slice_weights: list[float] | None,
 ) -> dict[str, Any]:
     verdict = "not assessed" if quality is None else "pass"
     if reasons or quality:
@@ -261,6 +267,7 @@ def _result(
         "set": kept,
         "observed": observed,
         "distance": distance,
+        "slice_weights": slice_weights,
         "quality": {
             "verdict": verdict,
             "reasons": [*reasons, *(quality or [])],

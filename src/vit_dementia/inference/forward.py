@@ -1,7 +1,7 @@
 """Prepared scans in, probabilities out: the one forward pass behind every answer.
 
 Shapes: ``n`` scans, ``c`` channels, ``space`` the two sides of a slice or the three of
-a volume, ``k`` classes.
+a volume, ``k`` classes, ``q`` of them and, where slices are weighed, their score.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def logits_of(
     fabric: Fabric,
     *,
     advance: Callable[[int], object] = lambda _count: None,
-) -> Float[np.ndarray, "m k"]:
-    """Return the float32 logits of the chosen rows (one or more), in their order."""
+) -> Float[np.ndarray, "m q"]:
+    """Return in float32 what is said of the chosen rows (one or more), in order."""
     was_training = model.training
     model.eval()
     parts = []

@@ -72,6 +72,11 @@ class SavedModel:
         """The models that answer: this one."""
         return (self,)
 
+    @property
+    def weighs_slices(self) -> bool:
+        """Say whether the slices of a visit count as attention says, and not alike."""
+        return self.network.architecture.slice_attention > 0
+
     def answers(self, told: Float[np.ndarray, "f m k"]) -> list[str | None]:
         """Say "yes", "no" or "not sure" of mended probabilities; None: no line."""
         return self.calibration.answers(told[0])
@@ -311,6 +316,11 @@ def _card(
         f"{' x '.join(map(str, a.patch_size))} on {' x '.join(map(str, a.image_size))} "
         f"pixels, {a.channels} channel(s).",
         f"- Classes, in the order of the logits: {json.dumps(list(classes))}.",
+        *(
+            ["- Slices of a visit are pooled by attention."]
+            if a.slice_attention
+            else []
+        ),
         "",
         "## Training",
         "",

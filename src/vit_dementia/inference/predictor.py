@@ -1,6 +1,6 @@
 """One predictor behind three doors: the command line, Python and the web page.
 
-Shapes: ``n`` scans, ``r`` rows that a network reads of them, ``k`` classes.
+Shapes: ``r`` rows that a network reads of scans, ``q`` numbers that it says of each.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from vit_dementia.evaluation.predictions import UNKNOWN, Predictions
 from vit_dementia.inference.answer import Answer
 from vit_dementia.inference.compute import Device, Precision, make_fabric
 from vit_dementia.inference.folds import SavedFolds, read_models
-from vit_dementia.inference.forward import BATCH_SIZE, softmax
+from vit_dementia.inference.forward import BATCH_SIZE
 from vit_dementia.inference.kept import Kept, Said
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.inference.of_scans import OfScans, by_scan
 from vit_dementia.inference.reader import MISFIT, Reader
+from vit_dementia.inference.rows import visits_of
 from vit_dementia.preparation.replay import judged
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import Preprocessing, rows_of, rows_per_scan
@@ -134,29 +136,26 @@ class Predictor:
         """Return the answer for those scans of which something was said."""
         names = [name for name in names if name in said]
         answered = [name for name in names if not said[name].refused]
+        identities = [known.get(name) or identify(near(name)) for name in answered]
+        people = [one.participant_id for one in identities]
+        sessions = [one.session_id for one in identities]
+        visits = visits_of(people, sessions, answered)
         each = [
-            _by_scan(
-                model,
-                softmax(
-                    np.array(
-                        [row for one in answered for row in said[one].logits[place]],
-                        np.float32,
-                    ).reshape(-1, len(self.model.classes))
-                ),
-            )
+            by_scan(model, [said[name].logits[place] for name in answered], visits)
             for place, model in enumerate(self.model.members)
         ]
-        identities = [known.get(name) or identify(near(name)) for name in answered]
+        together = OfScans.together(each)
         told = [
             Predictions.from_arrays(
                 self.model.classes,
-                participant_ids=[one.participant_id for one in identities],
-                session_ids=[one.session_id for one in identities],
+                participant_ids=people,
+                session_ids=sessions,
                 paths=answered,
                 labels=[UNKNOWN] * len(answered),
-                probabilities=probabilities,
+                probabilities=one.probabilities,
+                weights=one.weights,
             )
-            for probabilities in (np.mean(each, axis=0), *each)
+            for one in (together, *each)
         ]
         return Answer(
             self.model,
@@ -175,6 +174,7 @@ class Predictor:
                 for name in answered
                 if (distance := said[name].distance) is not None
             },
+            together.shares_of(answered),
         )
 
     def said_of(
@@ -225,7 +225,7 @@ class Predictor:
             way = _stored(reader.model.preprocessing)
             rows = rows_of(way, np.stack([one[way] for one in images]))
             read = reader(rows, np.arange(len(rows)))
-            said.append(read.logits)
+            said.append(read.rows)
             by_scan = read.fits.reshape(len(names), rows_per_scan(way))
             fits = np.logical_and.reduce(by_scan, axis=1)
             for row, name in enumerate(names):
@@ -282,21 +282,11 @@ def _shown(name: str) -> str:
 
 
 def _rows_of(
-    logits: Float[np.ndarray, "r k"], place: int, count: int
+    logits: Float[np.ndarray, "r q"], place: int, count: int
 ) -> tuple[tuple[float, ...], ...]:
     """Return the rows of one of so many scans."""
     mine = logits.reshape(count, -1, logits.shape[1])[place]
     return tuple(map(tuple, mine.tolist()))
-
-
-def _by_scan(
-    model: SavedModel, probabilities: Float[np.ndarray, "r k"]
-) -> Float[np.ndarray, "n k"]:
-    """Return the mended probabilities of each scan, the mean of those of its slices."""
-    mended = model.calibration.scaling(probabilities)
-    count = rows_per_scan(model.preprocessing)
-    num_scans, num_classes = len(mended) // count, mended.shape[1]
-    return mended.reshape(num_scans, count, num_classes).mean(axis=1)
 
 
 def _stored(preprocessing: Preprocessing) -> Preprocessing:

@@ -5,7 +5,8 @@ something in them is read whole instead, and told from the others, whose calibra
 does not share.
 
 Shapes: ``n`` scans, ``m`` of them read, ``c`` channels, ``space`` the two sides of a
-slice or the three of a volume, ``k`` classes.
+slice or the three of a volume, ``k`` classes, ``q`` of them and, where slices are
+weighed, their score.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import nn
 
 from vit_dementia.inference.forward import logits_of
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.models.slice_scores import telling
 from vit_dementia.preparation.foreground import fits_foreground
 
 MISFIT = (
@@ -33,12 +35,26 @@ class Read:
     """What the network said of some scans.
 
     Attributes:
-        logits: in the order asked for.
+        rows: logits and, from a model that weighs slices, a score, in the order asked
+            for.
+        num_classes: how many of the numbers of a row are logits.
         fits: False where a scan shows something in patches that are left out.
     """
 
-    logits: Float[np.ndarray, "m k"]
+    rows: Float[np.ndarray, "m q"]
+    num_classes: int
     fits: Bool[np.ndarray, " m"]
+
+    @property
+    def logits(self) -> Float[np.ndarray, "m k"]:
+        """Return what is said of each class."""
+        return self.rows[:, : self.num_classes]
+
+    @property
+    def scores(self) -> Float[np.ndarray, " m"] | None:
+        """Return how much each slice asks to count; None: all count the same."""
+        weighs = self.rows.shape[1] > self.num_classes
+        return self.rows[:, -1] if weighs else None
 
 
 class Reader:
@@ -55,8 +71,8 @@ class Reader:
     ) -> None:
         self.model = model
         self.fabric = fabric
-        self._network = network or fabric.setup_module(model.network)
-        self._whole = fabric.setup_module(model.network.seeing(None))
+        self._network = network or fabric.setup_module(telling(model.network))
+        self._whole = fabric.setup_module(telling(model.network.seeing(None)))
 
     def __call__(
         self,
@@ -68,10 +84,11 @@ class Reader:
         """Return what the network says of the chosen rows (one or more)."""
         a = self.model.network.architecture
         fits = fits_foreground(images, a.token_size, a.visible, rows)
-        logits = np.empty((len(rows), a.num_classes), dtype=np.float32)
+        width = a.num_classes + self.model.weighs_slices
+        said = np.empty((len(rows), width), dtype=np.float32)
         for network, chosen in ((self._network, fits), (self._whole, ~fits)):
             if chosen.any():
-                logits[chosen] = logits_of(
+                said[chosen] = logits_of(
                     network,
                     images,
                     rows[chosen],
@@ -79,4 +96,4 @@ class Reader:
                     self.fabric,
                     advance=advance,
                 )
-        return Read(logits, fits)
+        return Read(said, a.num_classes, fits)

@@ -53,6 +53,7 @@ class Architecture:
     qk_norm: bool = False  # Dehghani et al. 2023, arXiv 2302.05442
     fc_norm: bool = False  # normalize after averaging instead of before: timm, MAE
     locality: bool = False  # locality self-attention; Lee et al. 2021, 2112.13492
+    slice_attention: int = 0  # width of the scores of slices; Ilse et al. 2018; 0: none
     logits_tanh: bool = False  # as MONAI has it
     visible: tuple[int, ...] | None = None  # patches that are read; None: all
 
@@ -95,6 +96,8 @@ class Architecture:
             faults.append("distilled: needs pooling 'cls'")
         if self.fc_norm and self.pooling != "mean":
             faults.append("fc_norm: needs pooling 'mean'")
+        if self.slice_attention < 0:
+            faults.append(f"slice_attention: found {self.slice_attention}; needs >= 0")
         if self.stem != "resnet" and self.resnet:
             faults.append("resnet: needs stem 'resnet'")
         return faults

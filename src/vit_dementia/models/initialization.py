@@ -29,7 +29,9 @@ from torch.nn.init import (
 
 Scheme = Literal["google", "timm", "mae"]
 TRUNCATED_STD = 0.87962566103423978  # of N(0, 1) cut at ±2 (jax.nn.initializers)
-_CONSTANT = re.compile(r"(^|[._])norm\d?\.(weight|bias)$|\.gamma$|\.scale$")
+_CONSTANT = re.compile(
+    r"(^|[._])norm\d?\.(weight|bias)$|\.gamma$|\.scale$|(^|\.)score\.weight$"
+)
 
 
 @torch.no_grad()
@@ -40,7 +42,8 @@ def initialize(
 ) -> None:
     """Set every parameter anew; the same generator state gives the same weights.
 
-    Norms, layer scales and temperatures begin where their classes put them.
+    Norms, layer scales, temperatures and the scores of slices begin where their classes
+    put them.
     """
     fill = SCHEMES[scheme]
     for name, parameter in model.named_parameters():

@@ -68,7 +68,7 @@ def add_lora(
     rank: int = 8,
     alpha: float = 16.0,
     where: str = QV,
-    learn: Iterable[str] = ("head", "head_dist"),
+    learn: Iterable[str] = ("head", "head_dist", "slice_attention"),
     generator: torch.Generator | None = None,
 ) -> int:
     """Freeze a network and let a low-rank change learn; return how many numbers learn.

@@ -1,4 +1,4 @@
-"""What may stand between the tokens and the head.
+"""What may stand between the tokens and the head, or beside it.
 
 Shapes: b images, n tokens, d width of a token, r width of the representation, h heads,
 c width of a head.
@@ -63,3 +63,29 @@ class PreLogits(nn.Module):
     def forward(self, y: Float[Tensor, "b d"]) -> Float[Tensor, "b r"]:
         """Return the representation."""
         return self.fc(y).tanh()
+
+
+class SliceAttention(nn.Module):
+    """How much a slice asks to count among those of its visit.
+
+    The part of Ilse, Tomczak & Welling 2018 (arXiv 1802.04712), Eq. 8, that knows one
+    slice: a = w^T tanh(V y). The weights of a visit's slices are the softmax of their
+    scores. With w = 0, where it begins, all slices weigh the same.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(dim, hidden_dim)  # V; a bias, as in the authors' code
+        self.score = nn.Linear(
+            hidden_dim, 1, bias=False
+        )  # w; the same for all: no bias
+        nn.init.zeros_(self.score.weight)
+
+    @classmethod
+    def of(cls, a: Architecture) -> SliceAttention | None:
+        """Return what an architecture asks for; None: its slices are not weighed."""
+        return cls(a.embed_dim, a.slice_attention) if a.slice_attention else None
+
+    def forward(self, y: Float[Tensor, "b d"]) -> Float[Tensor, "b 1"]:
+        """Return the score of each slice, from what the head reads of it."""
+        return self.score(self.hidden(y).tanh())

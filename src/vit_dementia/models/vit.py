@@ -27,7 +27,7 @@ from vit_dementia.models.activation import ACTIVATIONS
 from vit_dementia.models.attention import Attention, LocalityAttention
 from vit_dementia.models.description import Architecture
 from vit_dementia.models.initialization import Scheme, initialize
-from vit_dementia.models.pooling import AttentionPool, PreLogits
+from vit_dementia.models.pooling import AttentionPool, PreLogits, SliceAttention
 from vit_dementia.models.positions import sincos_positions
 from vit_dementia.models.residual import DropPath, LayerScale
 from vit_dementia.models.resnet import HybridEmbed
@@ -73,6 +73,7 @@ class VisionTransformer(nn.Module):
         )
         self.head = _head(a)
         self.head_dist = _head(a) if a.distilled else None
+        self.slice_attention = SliceAttention.of(a)
         initialize(self, scheme, generator)
 
     def forward(self, images: Float[Tensor, "b c *space"]) -> Float[Tensor, "b k"]:

@@ -294,6 +294,7 @@ def _body(document: dict[str, Any], one: _Prepared) -> dict[str, Any]:
                 "set": None,
                 "observed": None,
                 "distance": None,
+                "slice_weights": None,
                 "quality": quality,
             }
         )

@@ -59,8 +59,14 @@ def _fitted(model: SavedModel, material: Material, fabric: Fabric) -> Calibratio
         return Calibration.none(model.classes, "no validation part")
     if material.leak:
         return Calibration.none(model.classes, "the parts of the split leak")
-    logits = Reader(model, fabric)(material.images, rows).logits
-    if not np.isfinite(logits).all():
+    said = Reader(model, fabric)(material.images, rows)
+    if not np.isfinite(said.rows).all():
         return Calibration.none(model.classes, "its answers are no finite numbers")
-    told = predictions_of_rows(material.cohort, rows, softmax(logits), by_scan=False)
+    told = predictions_of_rows(
+        material.cohort,
+        rows,
+        softmax(said.logits),
+        scores=said.scores,
+        by_scan=False,
+    )
     return Calibration.fit(told, positive=model.classes[1:])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vit_dementia.config import RunConfig, TrainConfig
 from vit_dementia.data.batches import class_weights, effective_weights
+from vit_dementia.data.cohort import Cohort
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.model_folder import write_model_folder
 from vit_dementia.models.vit import VisionTransformer
@@ -105,7 +106,13 @@ class Classification:
     def score(self, wrapped: nn.Module, role: str) -> HeldOut | None:
         """Return loss and balanced accuracy; None where nobody has this role."""
         with self._kept_weights():
-            return score_held_out(wrapped, self.feed, self.material, role)
+            return score_held_out(
+                wrapped,
+                self.feed,
+                self.material,
+                role,
+                by_visit=self.config.train.slice_pooling == "attention",
+            )
 
     def keep(self, folder: Path, best: Best) -> None:
         """Write the model folder: all that is needed to predict."""
@@ -137,3 +144,32 @@ class Classification:
             "leakage": material.leak.sentence(),
             "allow_leakage": self.config.allow_leakage,
         }
+
+
+def refuse_unpoolable(config: RunConfig, cohort: Cohort) -> None:
+    """Refuse attention over slices where there are none, or they do not stay whole.
+
+    Raises:
+        ConfigError: naming each setting that contradicts it.
+    """
+    if config.train.slice_pooling == "mean":
+        return
+    beside = {
+        "data.input": (config.data.input, "slices"),
+        "data.slices_per_participant": (config.data.slices_per_participant, 0),
+        "train.mixup": (config.train.mixup, 0),
+        "train.cutmix": (config.train.cutmix, 0),
+    }
+    faults = [
+        f"{name}: found {found} beside train.slice_pooling attention, which learns from"
+        f" the slices of whole visits; needs {needed}"
+        for name, (found, needed) in beside.items()
+        if found != needed
+    ]
+    if not cohort.participants_known:
+        faults.append(
+            "train.slice_pooling: found attention, and nobody knows whose slices these"
+            " are; needs participants (--participants FILE), or mean"
+        )
+    if faults:
+        raise ConfigError.of(faults)

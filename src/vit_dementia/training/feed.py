@@ -5,7 +5,7 @@ computed once and kept in the cache; every epoch then costs what the head costs.
 
 Shapes: ``n`` slices, ``m`` of them chosen, ``b`` of one batch, ``c`` channels, ``h w``
 pixels, ``v`` views of a slice, ``t`` tokens the head reads, ``d`` width of a token,
-``k`` classes.
+``k`` classes, ``q`` of them and, where slices are pooled by attention, a score.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vit_dementia.data.draws import Draws, keys_for
 from vit_dementia.data.kept import digest, kept_array
 from vit_dementia.files import fingerprint
 from vit_dementia.inference.forward import BATCH_SIZE, logits_of
+from vit_dementia.models.slice_scores import telling, told
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.progress import Watch
 from vit_dementia.training.loop import Batch
@@ -50,8 +51,8 @@ class Feed(Protocol):
 
     def logits(
         self, wrapped: nn.Module, rows: Int[np.ndarray, " m"]
-    ) -> Float[np.ndarray, "m k"]:
-        """Return the logits of rows as prediction would, without augmentation."""
+    ) -> Float[np.ndarray, "m q"]:
+        """Return what is said of rows as prediction would, without augmentation."""
 
 
 def make_feed(
@@ -65,7 +66,7 @@ def make_feed(
 ) -> Feed:
     """Return slices, or kept features where nothing but the head learns."""
     if learns_beyond_the_head(model):
-        return SliceFeed(config, material, model, fabric)
+        return SliceFeed(config, material, telling(model), fabric)
     watch.say(_sentence(config))
     return FeatureFeed(config, material, model, fabric, cache=cache, watch=watch)
 
@@ -93,8 +94,8 @@ class SliceFeed:
 
     def logits(
         self, wrapped: nn.Module, rows: Int[np.ndarray, " m"]
-    ) -> Float[np.ndarray, "m k"]:
-        """Return the logits of the slices as they are."""
+    ) -> Float[np.ndarray, "m q"]:
+        """Return what is said of the slices as they are."""
         material, fabric = self.material, self.fabric
         return shared_out(
             fabric,
@@ -112,9 +113,9 @@ class Head(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b k"]:
-        """Return the logits."""
-        return self.network.forward_head(tokens)
+    def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b q"]:
+        """Return the logits, and the score if there is one."""
+        return told(self.network, tokens)
 
 
 class FeatureFeed:
@@ -151,8 +152,8 @@ class FeatureFeed:
     @torch.inference_mode()
     def logits(
         self, wrapped: nn.Module, rows: Int[np.ndarray, " m"]
-    ) -> Float[np.ndarray, "m k"]:
-        """Return the logits for the slices as they are."""
+    ) -> Float[np.ndarray, "m q"]:
+        """Return what is said for the slices as they are."""
         was_training = wrapped.training
         wrapped.eval()
         tokens = torch.from_numpy(np.ascontiguousarray(self._view(0)[rows]))

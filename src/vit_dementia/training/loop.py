@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from vit_dementia.config import TrainConfig
-from vit_dementia.training.losses import Loss, cross_entropy, targets_of
+from vit_dementia.training.losses import Loss, cross_entropy, of_visits, targets_of
 from vit_dementia.training.optimizer import learning_rate_at, set_learning_rate
 
 
@@ -30,6 +30,8 @@ class Batch:
     Attributes:
         step: batches since the run began.
         keys: of what is drawn for each slice, by ``data.draws``.
+        visits: which visit each slice is of, where they are pooled in training; None:
+            each slice answers for itself.
         share: of the gradient of one update, where several batches make one; 0 for a
             process that is left without a slice of its own.
         ends_update: whether the optimizer steps after this batch.
@@ -39,6 +41,7 @@ class Batch:
     images: UInt8[Tensor, "b c *space"] | Float[Tensor, "b t d"]
     labels: Int[Tensor, " b"]
     keys: Int[Tensor, "b 2"]
+    visits: Int[Tensor, " b"] | None = None
     share: float = 1.0
     ends_update: bool = True
 
@@ -158,6 +161,8 @@ def classify(
         if mixed is not None:
             inputs, targets = mixed(batch, inputs, targets)
         logits = model(inputs).float()  # the loss in full precision
+        if batch.visits is not None:
+            logits = of_visits(logits, batch.visits)
         losses = loss(logits, targets, class_weights.to(logits.device))
         # Of a mixed slice, the class that most of it belongs to is the right answer.
         is_correct = logits.argmax(dim=1) == targets.argmax(dim=1)

@@ -10,7 +10,10 @@ output of its own, and their answers may contradict one another; here each answe
 sum of the softmax over the worse classes, so none can, and the network stays one that
 every other library opens.
 
-Shapes: ``b`` slices, ``k`` classes.
+Where slices are pooled by attention, a slice answers with what its whole visit says
+(see ``of_visits``), and either loss is that of the visit.
+
+Shapes: ``b`` slices, ``k`` classes, ``q`` = ``k`` and a score.
 """
 
 from __future__ import annotations
@@ -91,6 +94,32 @@ def ordinal_cross_entropy(
     share_up_to = targets.cumsum(dim=1)[:, :-1]
     losses = -(share_up_to * up_to + (1 - share_up_to) * beyond).sum(dim=1)
     return losses * (targets @ class_weights)
+
+
+def of_visits(
+    rows: Float[Tensor, "b q"], visits: Int[Tensor, " b"]
+) -> Float[Tensor, "b k"]:
+    """Return for each slice the log-probabilities of its visit.
+
+    The visit's probability is sum_s w_s p_s over its slices: p_s the softmax of their
+    logits, w_s the softmax of their scores (Ilse, Tomczak & Welling 2018, arXiv
+    1802.04712, Eqs. 7 and 8). Softmax leaves logarithms of probabilities as they are,
+    so the losses take them for logits.
+
+    Args:
+        rows: logits, then the score.
+        visits: which visit each slice is of.
+
+    >>> import torch
+    >>> two = torch.tensor([[0.0, 0.0, 1.0], [9.9, 0.0, 1.0]])
+    >>> of_visits(two, torch.tensor([0, 1])).exp()[0].tolist()
+    [0.5, 0.5]
+    """
+    log_probability, scores = rows[:, :-1].log_softmax(dim=1), rows[:, -1]
+    of_others = visits[:, None] != visits
+    table = scores.expand(len(rows), -1).masked_fill(of_others, float("-inf"))
+    log_weight = table.log_softmax(dim=1)  # row i: of the slices of i's visit
+    return (log_weight[:, :, None] + log_probability).logsumexp(dim=1)
 
 
 LOSSES: dict[str, Loss] = {

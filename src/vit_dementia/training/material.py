@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vit_dementia.data.leaks import Leak, find_leaks, refuse_leaks, with_seen
 from vit_dementia.data.splits import Split, holdout, roles, split_from_cohort
 from vit_dementia.errors import DataError
 from vit_dementia.files import fingerprint
+from vit_dementia.inference.rows import visits_of
 from vit_dementia.preparation.fitting import preprocessing_for
 from vit_dementia.preparation.foreground import find_foreground
 from vit_dementia.preparation.pack import pack_scans
@@ -60,6 +62,12 @@ class Material:
         return fingerprint(
             [digest(self.images), self.roles.tolist(), self.labels.tolist()]
         )
+
+    @cached_property
+    def visits(self) -> Int[np.ndarray, " n"]:
+        """Which visit each row is of."""
+        table = self.cohort.table
+        return visits_of(table["participant_id"], table["session_id"], table["path"])
 
     def rows(self, role: str) -> Int[np.ndarray, " m"]:
         """Return the rows that play a role: train, val or test."""

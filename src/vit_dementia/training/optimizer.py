@@ -18,7 +18,7 @@ from vit_dementia.config import TrainConfig
 from vit_dementia.errors import ConfigError
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
-_HEAD = re.compile(r"head\.|fc_norm\.|head_dist\.|pre_logits\.|attn_pool\.")
+_HEAD = re.compile(r"(head|fc_norm|head_dist|pre_logits|attn_pool|slice_attention)\.")
 SGD_MOMENTUM = 0.9  # Dosovitskiy et al. 2021, Sec. 4.1
 
 

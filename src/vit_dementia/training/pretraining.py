@@ -33,7 +33,10 @@ from vit_dementia.training.optimizer import make_optimizer
 from vit_dementia.training.validation import Best, HeldOut
 
 # Settings of train that mean nothing where there are no labels, no head and no mean.
-_OF_CLASSES = ("loss", "label_smoothing", "mixup", "cutmix", "balance", "ema", "freeze")
+_OF_CLASSES = (
+    "loss", "slice_pooling", "label_smoothing", "mixup", "cutmix", "balance", "ema",
+    "freeze",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vit_dementia.launch import Strategy
 from vit_dementia.models.description import Architecture
 from vit_dementia.progress import Logged, Quiet, Watch
 from vit_dementia.training.calibrate import calibrate
-from vit_dementia.training.classification import Classification
+from vit_dementia.training.classification import Classification, refuse_unpoolable
 from vit_dementia.training.disk import disk_faults_told, held
 from vit_dementia.training.epochs import AfterEpoch, Training
 from vit_dementia.training.feed import make_feed
@@ -173,6 +173,7 @@ def prepare(
         raise ConfigError(
             f"fold: found {config.fold}; the split has {len(split.folds)}, from 0"
         )
+    refuse_unpoolable(config, cohort)
     fabric = make_fabric(config.device, config.train.precision, strategy=strategy)
     patch_size = patch_size_of(config)
 

@@ -11,6 +11,7 @@ from vit_dementia.config import RunConfig
 from vit_dementia.errors import ConfigError
 from vit_dementia.inference.model_folder import find_model_folder
 from vit_dementia.models.lora import add_lora
+from vit_dementia.models.slice_scores import HIDDEN_DIM, weigh_slices
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import load_model, read_unnamed
@@ -40,6 +41,8 @@ def begin_model(
 ) -> VisionTransformer:
     """Return the network before its first step, decided by the settings and the seed.
 
+    Where slices are pooled by attention, it begins with equal weights: by the mean.
+
     Raises:
         ConfigError: if the settings contradict the weights.
         CheckpointError: if the weights cannot be used.
@@ -59,7 +62,9 @@ def begin_model(
             num_classes=len(classes),
         )
         generator = torch.Generator().manual_seed(config.seed)
-        return VisionTransformer(described, generator, config.vit.initialization)
+        model = VisionTransformer(described, generator, config.vit.initialization)
+        _pool_slices(model, config)
+        return model
     refuse_unusable(config)
     source = _source(config.init)
     # A file that names its classes is matched by name; one that does not is never
@@ -73,10 +78,19 @@ def begin_model(
         classes=None if names is None else classes,
         vit=config.vit,
     )
+    _pool_slices(model, config)
     if rank := config.train.lora_rank:
         generator = torch.Generator().manual_seed(config.seed)
         add_lora(model, rank=rank, alpha=2.0 * rank, generator=generator)
     return model
+
+
+def _pool_slices(model: VisionTransformer, config: RunConfig) -> None:
+    """Let the model weigh slices if that is asked for, as loaded if it does already."""
+    is_asked = config.train.slice_pooling == "attention"
+    if is_asked != bool(model.architecture.slice_attention):
+        generator = torch.Generator().manual_seed(config.seed)
+        weigh_slices(model, HIDDEN_DIM if is_asked else 0, generator)
 
 
 def refuse_unusable(config: RunConfig) -> None:

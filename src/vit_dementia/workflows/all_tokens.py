@@ -105,15 +105,15 @@ def change_with_all_tokens(
     rows = np.arange(len(readable))
     fabric = make_fabric(device, "auto")
     whole = dataclasses.replace(model, network=model.network.seeing(None))
+    said = [Reader(one, fabric)(images, rows) for one in (model, whole)]
     told = [
         predictions_of_rows(
             readable,
             rows,
-            model.calibration.scaling(
-                softmax(Reader(one, fabric)(images, rows).logits)
-            ),
+            model.calibration.scaling(softmax(one.logits)),
+            scores=one.scores,
         )
-        for one in (model, whole)
+        for one in said
     ]
     return _change(told[0], told[1], model, whose)
 

@@ -23,6 +23,7 @@ from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import ConfigError, ScanError
+from vit_dementia.evaluation.slice_weights import slice_weights
 from vit_dementia.explanation.faithfulness import Faithfulness, measure
 from vit_dementia.explanation.methods import Method, explain, without_pedestal
 from vit_dementia.explanation.outside import LARGEST, share_outside
@@ -32,6 +33,7 @@ from vit_dementia.inference.features import features_of, unit
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import near
+from vit_dementia.models.slice_scores import telling
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.back import back_to_slice, back_to_volume
 from vit_dementia.preparation.foreground import fits_foreground
@@ -263,8 +265,13 @@ def _map(
 def _probabilities(
     model: SavedModel, network: VisionTransformer, scan: Float[Tensor, "r c *space"]
 ) -> Float[np.ndarray, " k"]:
-    logits = network(scan).float().cpu().numpy()
-    return model.calibration.scaling(softmax(logits)).mean(axis=0)
+    rows = telling(network)(scan).float().cpu().numpy()
+    k = len(model.classes)
+    mended = model.calibration.scaling(softmax(rows[:, :k]))
+    if not model.weighs_slices:
+        return mended.mean(axis=0)
+    weights = slice_weights(rows[:, k], np.zeros(len(rows), int))
+    return np.asarray(weights @ mended)
 
 
 def _fine(

@@ -31,6 +31,7 @@ from vit_dementia.inference.model_folder import (
     find_model_folder,
     read_model_folder,
 )
+from vit_dementia.models.slice_scores import telling
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import read_weights
 from vit_dementia.preparation.spec import rows_of
@@ -188,9 +189,10 @@ def _copied(
 
 
 def logits_of(network: VisionTransformer, scans: np.ndarray) -> np.ndarray:
-    """Return what a network says; one for colors gets a gray scan three times."""
+    """Return all that a network says; one for colors gets a gray scan three times."""
     channels = network.architecture.channels
     inputs = torch.from_numpy(scans).expand(-1, channels, *scans.shape[2:])
     with torch.inference_mode():
-        parts = [network.eval()(part) for part in inputs.split(AT_ONCE)]
+        asked = telling(network).eval()
+        parts = [asked(part) for part in inputs.split(AT_ONCE)]
     return torch.cat(parts).numpy()

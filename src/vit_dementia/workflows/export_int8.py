@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int
 
 from vit_dementia import DISCLAIMER
 from vit_dementia.data.splits import roles
-from vit_dementia.errors import DataError, ScanError
+from vit_dementia.errors import ConfigError, DataError, ScanError
 from vit_dementia.evaluation.metrics import auroc, balanced_accuracy
 from vit_dementia.export.engines import not_installed
 from vit_dementia.export.formats import open_onnx
@@ -107,10 +107,15 @@ def export_int8(source: Path, out: Path) -> Rounded:
 
     Raises:
         DataError: if it is no run, its scans are gone, or it has no validation part.
-        ConfigError: if the runtime is not installed.
+        ConfigError: if the runtime is not installed, or the model weighs slices.
     """
     RunFolder.refuse_taken(out)
     folder, model = RunFolder.open(source), read_model_folder(source)
+    if model.weighs_slices:
+        raise ConfigError(
+            f"{source}: was trained with train.slice_pooling attention, which is not"
+            " exported in 8-bit numbers; choose another format, such as onnx"
+        )
     chosen = _read(folder, model, "val")
     shown = _read(folder, model, "train", at_most=NUM_CALIBRATION)
     before = logits_of(model.network, chosen.scans)

@@ -27,6 +27,7 @@ from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.silhouette import erase
 
 Images = UInt8[np.ndarray, "n c *space"]
+Said = tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"] | None]
 MAJORITY, CHANCE = "majority class", "stratified chance"
 NEIGHBOR, LINEAR = "nearest neighbor", "linear model on pixels"
 SILHOUETTE = "linear model on silhouette and background"
@@ -129,7 +130,7 @@ def floor_predictions(
     *,
     classes: tuple[str, ...],
     trained_on: Int[np.ndarray, " u"],
-    answer_erased: Callable[[Images], Float[np.ndarray, "n k"]] | None = None,
+    answer_erased: Callable[[Images], Said] | None = None,
     seed: int = 0,
 ) -> dict[str, Predictions]:
     """Return what needs no network says of the scored rows, by name of the floor.
@@ -142,7 +143,8 @@ def floor_predictions(
         asked: what is scored.
         classes: of the network.
         trained_on: the label of each unit that was trained on.
-        answer_erased: what the network says of slices, given here without the head.
+        answer_erased: what the network says of slices, given here without the head,
+            and how much each asks to count in its visit; None: all the same.
         seed: of the dice of chance.
     """
     k, rng = len(classes), np.random.default_rng(seed)
@@ -156,21 +158,25 @@ def floor_predictions(
     if known is not None:
         told |= _facts(known, asked, k)
         told |= _linear(SILHOUETTE, known, asked, k)
+    scores: dict[str, np.ndarray] = {}
     if answer_erased is not None:
         at_once = at_once_of(asked.images)
-        told[ERASED] = np.concatenate(
-            [
-                answer_erased(erase(asked.images[asked.rows[start : start + at_once]]))
-                for start in range(0, len(asked.rows), at_once)
-            ]
-        )
+        parts = [
+            answer_erased(erase(asked.images[asked.rows[start : start + at_once]]))
+            for start in range(0, len(asked.rows), at_once)
+        ]
+        told[ERASED] = np.concatenate([probabilities for probabilities, _ in parts])
+        weigh = [one for _, one in parts if one is not None]
+        scores |= {ERASED: np.concatenate(weigh)} if weigh else {}
     if known is not None:
         told[NEIGHBOR] = floors.nearest_neighbor(
             known.shrunk(), known.label, asked.shrunk(), num_classes=k
         )
         told |= _linear(LINEAR, known, asked, k)
     return {
-        name: predictions_of_rows(asked.cohort, asked.rows, probabilities)
+        name: predictions_of_rows(
+            asked.cohort, asked.rows, probabilities, scores=scores.get(name)
+        )
         for name, probabilities in told.items()
     }
 

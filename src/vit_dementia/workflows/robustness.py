@@ -64,8 +64,8 @@ def robustness_of(
                     for start in range(0, len(images), at_once)
                 ]
             )
-        answer = reading.answer(worse, what=f"{name} {severity}")
-        told = predictions_of_rows(asked.cohort, asked.rows, answer)
+        answer, weigh = reading.answer(worse, what=f"{name} {severity}")
+        told = predictions_of_rows(asked.cohort, asked.rows, answer, scores=weigh)
         return {
             "degradation": name,
             "severity": severity,

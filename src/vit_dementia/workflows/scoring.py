@@ -75,10 +75,13 @@ class Reading:
 
     def answer(
         self, images: Images, *, what: str = "predicting"
-    ) -> Float[np.ndarray, "n k"]:
-        """Return what the model says of all of these slices, mended."""
+    ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"] | None]:
+        """Return what the model says of all of these slices, mended, and their scores.
+
+        None: it does not weigh slices.
+        """
         told = self.read(images, np.arange(len(images)), what)
-        return self.model.calibration.scaling(softmax(told.logits))
+        return self.model.calibration.scaling(softmax(told.logits)), told.scores
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def score_rows(
     mended = model.calibration.scaling(softmax(told.logits))
     return Scored(
         predictions=predictions_of_rows(
-            asked.cohort, asked.rows, mended, abstained=~told.fits
+            asked.cohort, asked.rows, mended, scores=told.scores, abstained=~told.fits
         ),
         floors=floor_predictions(
             known,
@@ -238,7 +241,11 @@ def _lines(reading: Reading, positive: tuple[str, ...]) -> dict[str, Line]:
         told = reading.read(reading.images, rows, "predicting validation")
         calibration = Calibration.fit(
             predictions_of_rows(
-                reading.cohort, rows, softmax(told.logits), by_scan=False
+                reading.cohort,
+                rows,
+                softmax(told.logits),
+                scores=told.scores,
+                by_scan=False,
             ),
             positive=positive,
         )

@@ -30,10 +30,9 @@ from vit_dementia.workflows.guard import guarded
 from vit_dementia.workflows.tune_limits import Limits
 from vit_dementia.workflows.tune_result import Found, Trial, kept_of
 from vit_dementia.workflows.tune_space import (
-    DEFAULT_SPACE,
-    FOR_LOADED_WEIGHTS,
     Range,
     Space,
+    default_space,
     read_space,
     said,
     value_of,
@@ -82,9 +81,7 @@ def tune(
     _refuse(config)
     split = guarded(cohort, split, config, cache=cache, watch=watch)
     _refuse_nobody(split, config)
-    if space is None:
-        loaded = {} if config.init == "scratch" else FOR_LOADED_WEIGHTS
-        space = {**DEFAULT_SPACE, **loaded}
+    space = default_space(config) if space is None else space
     folder = RunFolder.create(out, config, cohort, split)
     write_space(folder.path / SPACE, space)
     return _search(folder, cohort, space, limits, cache=cache, watch=watch)

@@ -74,6 +74,23 @@ DEFAULT_SPACE: Space = {
 FOR_LOADED_WEIGHTS: Space = {"train.layer_decay": Range(0.5, 1.0)}
 
 
+def default_space(config: RunConfig) -> Space:
+    """Return what is chosen where nobody says, as far as the settings allow.
+
+    >>> from vit_dementia.config import TrainConfig
+    >>> whole_visits = RunConfig(train=TrainConfig(slice_pooling="attention"))
+    >>> set(DEFAULT_SPACE) - set(default_space(whole_visits))
+    {'train.mixup'}
+    """
+    loaded = {} if config.init == "scratch" else FOR_LOADED_WEIGHTS
+    whole_visits = config.train.slice_pooling == "attention"
+    return {
+        name: domain
+        for name, domain in {**DEFAULT_SPACE, **loaded}.items()
+        if not (whole_visits and name == "train.mixup")
+    }
+
+
 def read_space(path: Path) -> dict[str, Range | Choices]:
     """Read a search space from TOML.
 

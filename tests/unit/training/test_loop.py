@@ -186,3 +186,23 @@ def test_a_step_never_waits_for_its_device() -> None:
         assert waits.found == []
         last.losses.sum().item()  # and it would have been seen
     assert waits.found == ["aten._local_scalar_dense.default"]
+
+
+def test_slices_of_a_visit_bear_the_loss_of_their_mixture() -> None:
+    torch.manual_seed(0)
+    rows, labels = torch.randn(5, 4), torch.tensor([2, 0, 2, 0, 0])
+    visits, weights = torch.tensor([0, 1, 0, 1, 2]), torch.tensor([1.0, 2.0, 3.0])
+    batch = dataclasses.replace(
+        _batches(1, 5)[0], images=rows[:, None], labels=labels, visits=visits
+    )
+    objective = classify(
+        lambda batch: batch.images[:, 0], class_weights=weights, label_smoothing=0.0
+    )
+    losses, is_correct = objective(nn.Identity(), batch)
+    for visit, label in enumerate([2, 0, 0]):
+        mine = rows[visits == visit]
+        p = mine[:, 3].softmax(0) @ mine[:, :3].softmax(1)
+        expected = (-weights[label] * p[label].log()).expand(len(mine))
+        torch.testing.assert_close(losses[visits == visit], expected)
+        right = float(p.argmax() == label)
+        assert (is_correct[visits == visit] == right).all()

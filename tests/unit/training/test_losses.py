@@ -10,6 +10,7 @@ from torch.nn import functional
 from vit_dementia.training.losses import (
     LOSSES,
     cross_entropy,
+    of_visits,
     ordinal_cross_entropy,
     targets_of,
 )
@@ -88,3 +89,41 @@ def test_the_ordinal_loss_is_finite_where_probabilities_are_not_numbers_any_more
     loss.sum().backward()
     assert loss.item() == pytest.approx(400 + 200)
     assert logits.grad.isfinite().all()
+
+
+def _visits(seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(9, 4, generator=generator, dtype=F64, requires_grad=True)
+    return rows, torch.tensor([5, 5, 2, 5, 2, 7, 2, 2, 5])
+
+
+@given(st.integers(0, 10_000))
+def test_a_visit_is_pooled_as_in_the_paper_and_so_are_its_gradients(seed) -> None:
+    rows, visits = _visits(seed)
+    of_visits(rows, visits)[:, 1].sum().backward()
+    found, rows.grad = rows.grad, None
+    total = 0
+    for visit in visits.unique():
+        mine = rows[visits == visit]
+        attention = functional.softmax(mine[:, 3:].T, dim=1)  # Eq. 8: over K slices
+        pooled = torch.mm(attention, functional.softmax(mine[:, :3], dim=1))  # Eq. 7
+        said = of_visits(rows, visits)[visits == visit]
+        torch.testing.assert_close(said, pooled.log().expand(len(mine), 3))
+        total = total + len(mine) * pooled.log()[0, 1]
+    total.backward()
+    torch.testing.assert_close(found, rows.grad)
+
+
+def test_equal_scores_pool_by_the_mean_and_order_does_not_matter() -> None:
+    rows, visits = _visits(0)
+    rows = rows.detach()
+    turned = torch.randperm(9, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        of_visits(rows[turned], visits[turned]), of_visits(rows, visits)[turned]
+    )
+    alike = torch.cat([rows[:, :3], torch.zeros(9, 1, dtype=F64)], dim=1)
+    mean = rows[visits == 2, :3].softmax(dim=1).mean(dim=0)
+    torch.testing.assert_close(of_visits(alike, visits)[2].exp(), mean)
+    torch.testing.assert_close(  # one slice alone
+        of_visits(rows, visits)[5], rows[5, :3].log_softmax(dim=0)
+    )

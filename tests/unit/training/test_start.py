@@ -7,7 +7,7 @@ import pytest
 from vit_dementia.config import RunConfig, TrainConfig, VitConfig
 from vit_dementia.errors import ConfigError
 from vit_dementia.models import create_model
-from vit_dementia.models.weights import native
+from vit_dementia.models.weights import load_model, native
 from vit_dementia.training.start import begin_model
 
 TWO = ("CN", "AD")
@@ -45,3 +45,52 @@ def test_a_low_rank_change_freezes_by_itself() -> None:
         TrainConfig(lora_rank=3, freeze="backbone")
     with pytest.raises(ConfigError, match="0 or more"):
         TrainConfig(lora_rank=-1)
+
+
+def _attention(**settings) -> RunConfig:
+    return RunConfig(train=TrainConfig(slice_pooling="attention"), **settings)
+
+
+def test_attention_over_slices_begins_beside_the_weights_of_a_mean_pooled_run(
+    folder,
+) -> None:
+    loaded = load_model(folder).state_dict()
+    model = begin_model(_attention(init=str(folder)), classes=TWO, image_size=(32, 32))
+    state = model.state_dict()
+    assert all(state[name].equal(value) for name, value in loaded.items())
+    assert (model.slice_attention.score.weight == 0).all()
+    assert model.slice_attention.hidden.weight.std() > 0
+
+
+def test_attention_over_slices_goes_on_as_it_was_and_ends_where_mean_is_asked_for(
+    folder, tmp_path
+) -> None:
+    begun = begin_model(_attention(init=str(folder)), classes=TWO, image_size=(32, 32))
+    begun.slice_attention.score.weight.data.normal_()
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    native.save(begun.state_dict(), begun.architecture, TWO, kept)
+    again = begin_model(_attention(init=str(kept)), classes=TWO, image_size=(32, 32))
+    score = again.slice_attention.score.weight
+    assert score.equal(begun.slice_attention.score.weight)
+    mean = begin_model(RunConfig(init=str(kept)), classes=TWO, image_size=(32, 32))
+    assert mean.slice_attention is None
+    assert mean.architecture.slice_attention == 0
+
+
+def test_attention_from_scratch_begins_with_the_same_other_weights() -> None:
+    small = VitConfig(**SMALL)
+    made = [
+        begin_model(config, classes=TWO, image_size=(32, 32)).state_dict()
+        for config in (RunConfig(vit=small), _attention(vit=small))
+    ]
+    assert all(made[1][name].equal(value) for name, value in made[0].items())
+    more = made[1].keys() - made[0].keys()
+    assert {name.split(".")[0] for name in more} == {"slice_attention"}
+
+
+def test_a_low_rank_change_lets_the_scores_of_slices_learn(folder) -> None:
+    train = TrainConfig(lora_rank=3, slice_pooling="attention")
+    config = RunConfig(init=str(folder), train=train)
+    model = begin_model(config, classes=TWO, image_size=(32, 32))
+    assert all(p.requires_grad for p in model.slice_attention.parameters())

@@ -99,7 +99,7 @@ def test_a_planted_border_is_exposed_by_the_brain_erased_floor(phantoms):
         return np.stack([1 - bright, bright], axis=1)
 
     marked = with_border(cohort, images)
-    told, asked = floors_of(cohort, marked, reads_the_border)
+    told, asked = floors_of(cohort, marked, lambda rows: (reads_the_border(rows), None))
     assert auroc_of(told[SILHOUETTE]) > 0.95
     assert auroc_of(told[ERASED]) == 1.0
     answers = reads_the_border(marked[asked.rows])
@@ -118,7 +118,7 @@ def test_erasing_the_head_takes_the_diagnosis_away(phantoms):
         dark = (slices[:, 0, 30:70, 25:60] < 90).mean(axis=(1, 2))
         return np.stack([1 - dark, dark], axis=1)
 
-    told, _ = floors_of(cohort, images, reads_the_head)
+    told, _ = floors_of(cohort, images, lambda rows: (reads_the_head(rows), None))
     _, asked = parts_of(cohort, images)
     told_whole = np.ptp(reads_the_head(images[asked.rows])[:, 1])
     erased = told[ERASED].probabilities[:, 1]

@@ -24,6 +24,7 @@ PLAIN: dict[str, object] = {
     "layer_scale": None,
     "qk_norm": False,
     "locality": False,
+    "slice_attention": 0,
     "logits_tanh": False,
 }
 

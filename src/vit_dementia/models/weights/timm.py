@@ -86,6 +86,7 @@ def config_of(weights: Weights) -> dict[str, Any]:
             "distilled": False,
             "pre_logits": 0,
             "locality": False,
+            "slice_attention": 0,
             "logits_tanh": False,
         },
     )
