@@ -10,7 +10,8 @@ volumes is ``LIKE_OTHERS`` or more. The predictions behind each row are written 
 
 Run: ``make table volumes ARGS="DATA WEIGHTS"`` with the BIDS folder and the DeiT-tiny
 weights. What is in ``runs/table-volumes`` already is not run again; further arguments
-name models, to train some of them elsewhere.
+name models, to train these alone. Models whose runs are gone keep their predictions and
+rows, as long as the names made up for people are still there.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ FROZEN = (
     " --learning-rate 3e-3 --batch-size 32"
 )
 ARMS = {
+    "slices, from DeiT-tiny, frozen": f"--input slices {FROZEN}",
     "volumes, from DeiT-tiny, frozen": "--input volume --data.spacing-mm 4"
     f" --vit.patch-size 8 {FROZEN}",
     "volumes, from scratch": "--recipe volumes",
@@ -67,6 +69,7 @@ FLOORS = (
     "linear model on silhouette and background",
     LINEAR,
 )
+FLOORS_OF = "volumes, from DeiT-tiny, frozen"  # whose voxels the linear models see
 OLD = 60  # years
 LIKE_OTHERS = 0.87
 GRID = VolumePreprocessing(size=(96, 112, 96), spacing_mm=2.0)
@@ -81,12 +84,10 @@ def main() -> None:
             f"split {COHORT} --folds {FOLDS} --seed {SEED} --out {WORK}/split.json",
             filled,
         )
-    for arm in ARMS:
+    for arm in only or ARMS:
         for fold in range(FOLDS):
-            if not only or arm in only:
-                _run(arm, fold, filled)
-    if not only:
-        _write_table(Path(filled["DATA"]))
+            _run(arm, fold, filled)
+    _write_table(Path(filled["DATA"]))
 
 
 def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
@@ -123,17 +124,21 @@ def _write_table(data: Path) -> None:
         },
         index=everyone.table["participant_id"],
     )
+    here = [arm for arm in ARMS if _folder(arm, 0).exists()]
     told: dict[str, list[Predictions]] = defaultdict(list)
-    for number, arm in enumerate(ARMS):
+    for arm in here:
         for fold in range(FOLDS):
-            answers = _answers(arm, fold, everyone, with_floors=not number)
+            answers = _answers(arm, fold, everyone, with_floors=arm == FLOORS_OF)
             for model, predictions in answers.items():
                 told[model].append(predictions)
-    tables = {model: _written(model, parts, facts) for model, parts in told.items()}
-    minutes = {arm: _minutes(arm) for arm in ARMS}
+    gone = [name for name in (*FLOORS, *ARMS) if name not in told]
+    names = _made_up_names(everyone.table["participant_id"], is_known=bool(gone))
+    tables = {model: _written(model, told[model], facts, names) for model in told}
+    tables |= {model: pd.read_csv(_file(model), sep="\t") for model in gone}
+    before = pd.read_csv(HERE / "volumes.tsv", sep="\t") if gone else pd.DataFrame()
     rows = [
-        row | {"minutes": minutes.get(model), **_origin(model)}
-        for model in tables
+        row | (_origin(model) if model in told else _origin_of(model, before))
+        for model in (*FLOORS, *ARMS)
         for row in rows_of(model, tables)
     ]
     frame = pd.DataFrame(rows)
@@ -202,13 +207,21 @@ def _answers(
 
 def _origin(model: str) -> dict[str, Any]:
     if model not in ARMS:
-        return {"seed": SEED}
+        return {"minutes": None, "seed": SEED}
     return {
+        "minutes": _minutes(model),
         "seed": SEED,
         "commit": read_json(_folder(model, 0) / "commit.json"),
         "machine": f"{platform.machine()}, 1 thread, shared",
         "command": "vit-dementia " + _command(model),
     }
+
+
+def _origin_of(model: str, before: pd.DataFrame) -> dict[str, Any]:
+    """Return what the table said of how a model was made."""
+    kept = ["minutes", "seed", "commit", "machine", "command"]
+    told: dict[str, Any] = before.loc[before.model == model, kept].iloc[0].to_dict()
+    return told
 
 
 def _minutes(arm: str) -> float:
@@ -221,13 +234,14 @@ def _minutes(arm: str) -> float:
     return round(sum(seconds) / 60, 1)
 
 
-def _written(model: str, parts: list[Predictions], facts: pd.DataFrame) -> pd.DataFrame:
+def _written(
+    model: str, parts: list[Predictions], facts: pd.DataFrame, names: dict[str, str]
+) -> pd.DataFrame:
     """Write made-up names, labels and probabilities; return the table."""
     people = [
         part.by_participant().table.assign(fold=n) for n, part in enumerate(parts)
     ]
     told = pd.concat(people, ignore_index=True)
-    names = _made_up_names(told.participant_id)
     known = facts.loc[told.participant_id]
     frame = pd.DataFrame(
         {
@@ -241,9 +255,12 @@ def _written(model: str, parts: list[Predictions], facts: pd.DataFrame) -> pd.Da
         }
     ).sort_values("person", ignore_index=True)
     (HERE / "volumes").mkdir(exist_ok=True)
-    file = HERE / "volumes" / file_name(model)
-    write_text(file, frame.to_csv(sep="\t", index=False, lineterminator="\n"))
+    write_text(_file(model), frame.to_csv(sep="\t", index=False, lineterminator="\n"))
     return frame
+
+
+def _file(model: str) -> Path:
+    return HERE / "volumes" / file_name(model)
 
 
 def file_name(model: str) -> str:
@@ -255,9 +272,17 @@ def file_name(model: str) -> str:
     return model.replace(",", "").replace(" ", "-") + ".tsv"
 
 
-def _made_up_names(participants: pd.Series) -> dict[str, str]:
-    """Return a random name for each participant, the same in all files."""
+def _made_up_names(participants: pd.Series, *, is_known: bool) -> dict[str, str]:
+    """Return a random name for each participant, the same in all files.
+
+    Args:
+        is_known: some files stay as they are, so the names must be those of before.
+    """
     file = WORK / "made-up-names.json"
+    if is_known and not file.exists():
+        raise SystemExit(
+            f"{file} is gone, and with it who is who; run all models again"
+        )
     names: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     new = sorted(set(participants) - set(names))
     secrets.SystemRandom().shuffle(new)
