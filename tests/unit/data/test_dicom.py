@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -24,6 +25,7 @@ from vit_dementia.data.pseudonyms import pseudonym, read_salt
 from vit_dementia.data.scans import scans_in, who_is_in_headers
 from vit_dementia.data.volumes import read_volume, turned
 from vit_dementia.errors import ConfigError, DataError, ScanError
+from vit_dementia.limits import LIMITS
 
 SHAPE = (12, 14, 24)
 VOXELS = np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.float32)
@@ -54,6 +56,17 @@ def test_dcm2niix_gives_the_same_volume(write_series, tmp_path) -> None:
     found = read_volume(tmp_path / "a")
     assert_same(found)
     assert found.notes == ()
+
+
+@pytest.mark.skipif(converter() is None, reason="needs the extra dicom")
+def test_a_slice_that_dcm2niix_leaves_out_is_there(write_series, tmp_path) -> None:
+    file = write_series(tmp_path / "a", VOXELS)[0]
+    dataset = pydicom.dcmread(file)
+    dataset.WaveformSequence = pydicom.Sequence([pydicom.Dataset()])  # then it does
+    dataset.save_as(file)
+    found = read_volume(tmp_path / "a")
+    assert_same(found)
+    assert found.notes == ("dcm2niix made a volume of another size; read without it",)
 
 
 @pytest.mark.slow
@@ -142,6 +155,32 @@ def test_monochrome1_is_turned_bright_side_up(write_series, tmp_path) -> None:
         PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11,
     )  # fmt: skip
     assert_same(read_volume(tmp_path / "a"))
+
+
+def test_a_series_is_named_by_a_number_and_by_nothing_else(
+    write_series, tmp_path
+) -> None:
+    path = write_series(tmp_path / "a", VOXELS, SeriesNumber="301")[0]
+    assert read_header(path).number == "301"
+    path.write_bytes(path.read_bytes().replace(b"301 ", b"Doe "))
+    assert read_header(path).number == "?"
+    for number in ("081508150815", "", None):
+        path = write_series(tmp_path / "a", VOXELS, SeriesNumber=number)[0]
+        assert read_header(path).number == "?"
+
+
+@pytest.mark.parametrize(
+    ("limits", "needed"),
+    [({"frames": 5}, "5 frames"), ({"voxels": 6 * 12 * 14 - 1}, "1007 voxels")],
+)
+def test_frames_and_voxels_are_counted_by_the_header(
+    write_series, tmp_path, limits, needed
+) -> None:
+    path = write_series(tmp_path / "a", VOXELS, NumberOfFrames="6")[0]
+    assert read_header(path, limits=replace(LIMITS, frames=6, voxels=6 * 12 * 14))
+    with pytest.raises(ScanError, match=needed) as refused:
+        read_header(path, limits=replace(LIMITS, **limits))
+    assert "claims 6 frames of 14 x 12" in str(refused.value)
 
 
 def test_one_file_of_many_frames_is_one_volume(write_series, tmp_path) -> None:

@@ -57,7 +57,7 @@ class Header:
         person: a hash that tells people apart within a folder, and nothing else.
         patient_id: as the header has it; for pseudonyms only, and never shown.
         words: free text in lower case; for the choice of a series only.
-        number: of the series.
+        number: of the series, up to five digits; "?" if there is none.
         slices: none if the header has no geometry.
         why_not: what is wrong with the geometry.
     """
@@ -125,7 +125,7 @@ def _header(path: Path, dataset: Dataset, limits: Limits) -> Header:
         patient_id=patient_id,
         study=str(dataset.get("StudyInstanceUID") or ""),
         series=str(dataset.get("SeriesInstanceUID") or ""),
-        number=str(dataset.get("SeriesNumber") or "?"),
+        number=_shown(dataset.get("SeriesNumber")),
         words=frozenset(re.findall(r"[a-z0-9]+", text.lower())),
         acquisition=str(dataset.get("MRAcquisitionType") or "").upper(),
         sequence=frozenset(_texts(dataset.get("ScanningSequence"))),
@@ -211,6 +211,16 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None
+
+
+def _shown(number: Any) -> str:
+    """Return the number of a series; whatever else stands there may be a person.
+
+    >>> _shown(301), _shown("Doe, Jane"), _shown("815081508150")
+    ('301', '?', '?')
+    """
+    told = str(number or "").strip()
+    return told if re.fullmatch(r"[0-9]{1,5}", told, re.ASCII) else "?"
 
 
 def _texts(value: Any) -> list[str]:

@@ -129,8 +129,13 @@ def _converted(
         if len(volumes) != 1:
             return None, f"dcm2niix made {len(volumes)} volumes; read without it"
         try:
-            return read_nifti(volumes[0], limits=limits), ""
+            stored = read_nifti(volumes[0], limits=limits)
         except ScanError as error:
             raise ScanError(
                 f"{path}: what dcm2niix made of it cannot be read"
             ) from error
+        first = series.first
+        sides = (first.columns, first.rows, series.num_slices)
+        if sorted(stored.voxels.shape) != sorted(sides):
+            return None, "dcm2niix made a volume of another size; read without it"
+        return stored, ""
