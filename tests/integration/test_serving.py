@@ -26,10 +26,12 @@ from tests.unit.serving.served import (
     listening,
     picture,
     write_model,
+    write_run,
 )
 from tests.unit.serving.test_received import zipped
 
 from vit_dementia.data.volumes import Volume, write_volume
+from vit_dementia.serving.alike import Offered
 
 schemathesis = pytest.importorskip("schemathesis")
 openapi = pytest.importorskip("schemathesis.specs.openapi.checks")
@@ -49,6 +51,14 @@ MINUTES = 120_000  # milliseconds; a busy machine is slow
 def slice_server(tmp_path_factory):
     run = write_model(tmp_path_factory.mktemp("slices"), SLICES)
     with listening(Here.with_model(run)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def offering_server(tmp_path_factory):
+    run = write_run(tmp_path_factory.mktemp("offering"))
+    offered = Offered(cases=3, show_scans=True)
+    with listening(Here.with_model(run, offered=offered)) as url:
         yield url
 
 
@@ -162,6 +172,48 @@ def test_a_visit_with_a_slice(visit, slice_server, width) -> None:
     page.wait_for_selector("#slice:not([hidden])")
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_cases_like_this_are_listed_where_they_are_offered(
+    visit, tmp_path, shown
+) -> None:
+    offered = Offered(cases=3, show_scans=shown)
+    with listening(Here.with_model(write_run(tmp_path), offered=offered)) as url:
+        page = visit(url, viewport={"width": 360, "height": 900})
+        drop(page, ("Doe^Jane.png", png()))
+        assert page.locator("#cases").is_hidden()
+        page.focus("#alike")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#cases:not([hidden]), #status:has-text('No answer')")
+        told = page.inner_text("#status")
+        assert told == "The cases like this stand below the answer."
+        said = page.locator("#cases-list li").all_inner_texts()
+        form = {"files": [("files", png())], "timeout": 60}
+        cases = httpx.post(f"{url}/v1/cases", **form).json()["cases"]
+        for words, case in zip(said, cases, strict=True):
+            distance = f"{case['distance']:.3f}"
+            for part in (case["label"], distance, f"line {case['line']}"):
+                assert part in words
+        pictures = page.locator("#cases-list img")
+        assert pictures.count() == (3 if shown else 0)
+        for number, picture_ in enumerate(pictures.all(), 1):
+            assert picture_.get_attribute("alt") == f"Slice of case {number}"
+            assert picture_.evaluate("one => one.complete && one.naturalWidth") == 24
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert "sub-" not in page.content()
+        drop(page, ("2.png", png(1)))  # another scan has other cases
+        assert page.locator("#cases").is_hidden()
+
+
+def test_a_page_that_offers_no_cases_has_no_button_for_them(
+    visit, slice_server
+) -> None:
+    page = visit(slice_server)
+    drop(page, ("1.png", png()))
+    assert page.locator("#explain").is_visible()
+    assert page.locator("#alike").is_hidden()
+    assert page.locator("#cases").is_hidden()
+
+
 def test_a_visit_with_a_volume_and_a_zip_of_dicom(
     visit, slab_server, write_series, tmp_path
 ) -> None:
@@ -202,15 +254,16 @@ CHECKS = [
 ]
 ROUTES = (
     ("POST", "/v1/predict"), ("POST", "/v1/view"), ("POST", "/v1/explain"),
-    ("GET", "/v1/model"), ("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"),
+    ("POST", "/v1/cases"), ("GET", "/v1/model"), ("GET", "/health"), ("GET", "/ready"),
+    ("GET", "/metrics"),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_nothing_that_the_interface_allows_breaks_it(
-    slice_server, method, path
+    offering_server, method, path
 ) -> None:
-    interface = schemathesis.openapi.from_url(f"{slice_server}/openapi.json")
+    interface = schemathesis.openapi.from_url(f"{offering_server}/openapi.json")
     told = [one.ok() for one in interface.get_all_operations()]
     assert {(one.method.upper(), one.path) for one in told} == set(ROUTES)
     (operation,) = [

@@ -20,6 +20,8 @@ def serve(
     token_file: Path | None = None,
     name: tuple[str, ...] = (),
     device: Device = "auto",
+    cases: int = 0,
+    show_scans: bool = False,
     limits: ServingLimits = ServingLimits(),
 ) -> None:
     """Show a page, and answer programs, on this machine until Ctrl-C.
@@ -33,8 +35,13 @@ def serve(
         token_file: file with the secret that whoever asks has to show.
         name: further names of this server, where a proxy stands before it.
         device: where to compute.
+        cases: offer so many training participants whose scans are most like the one
+            that is asked about; who they are is not told.
+        show_scans: show the scans of these cases too: only if the data's license and
+            the participants' consent allow it.
     """
     try:
+        from vit_dementia.serving.alike import Offered
         from vit_dementia.serving.run import rules_for, serve_run
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -43,6 +50,15 @@ def serve(
         ) from error
     rules = rules_for(host, name, token_file, limits)
     say(DISCLAIMER)
+    if cases > 0:
+        say("cases like this: the training scans are read once, if they were not yet")
     serve_run(
-        run, host=host, port=port, rules=rules, device=device, limits=limits, say=say
+        run,
+        host=host,
+        port=port,
+        rules=rules,
+        device=device,
+        limits=limits,
+        offered=Offered(cases=cases, show_scans=show_scans),
+        say=say,
     )

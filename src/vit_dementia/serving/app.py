@@ -28,8 +28,13 @@ from vit_dementia.serving.desk import BusyError, Desk
 from vit_dementia.serving.gate import Gate, Rules
 from vit_dementia.serving.measured import CONTENT_TYPE, Counted, Measured
 from vit_dementia.serving.page import assets
-from vit_dementia.serving.schema import BODY, RESPONSES, VIEW_RESPONSES
-from vit_dementia.serving.work import VIEW, Job, Question, Reply, refusal
+from vit_dementia.serving.schema import (
+    BODY,
+    CASES_RESPONSES,
+    RESPONSES,
+    VIEW_RESPONSES,
+)
+from vit_dementia.serving.work import NO_CASES, VIEW, Job, Question, Reply, refusal
 
 _RETRY_AFTER = "5"  # seconds; most answers take less
 _COPY = 1024**2  # bytes
@@ -135,10 +140,28 @@ def make_app(worker: Answerer, rules: Rules, limits: ServingLimits) -> FastAPI:
         """Return a map of what the answer for a scan hangs on."""
         return await asked(request, "explain", scan=scan)
 
+    @app.post("/v1/cases", responses=CASES_RESPONSES, openapi_extra=BODY)
+    async def cases(request: Request, scan: Scan = 1) -> Response:
+        """Return the training participants most like a scan, where they are offered."""
+        if not worker.facts.get("cases"):
+            return JSONResponse(refusal(404, NO_CASES).body, 404)
+        return await asked(request, "cases", scan=scan)
+
     @app.get("/v1/model")
     async def model() -> dict[str, Any]:
         """Return what is known of the model: classes, calibration, evaluation."""
         return worker.facts
+
+    _tell_state(app, desk, measured, limits)
+    for path, asset in assets().items():
+        _add_page(app, path, asset.content, asset.media_type)
+    return app
+
+
+def _tell_state(
+    app: FastAPI, desk: Desk, measured: Measured, limits: ServingLimits
+) -> None:
+    """Say to whoever watches the server how it is doing."""
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -156,10 +179,6 @@ def make_app(worker: Answerer, rules: Rules, limits: ServingLimits) -> FastAPI:
     async def metrics() -> Response:
         """Return counters for Prometheus."""
         return Response(measured.text(desk.taken), media_type=CONTENT_TYPE)
-
-    for path, asset in assets().items():
-        _add_page(app, path, asset.content, asset.media_type)
-    return app
 
 
 def _add_page(app: FastAPI, path: str, content: bytes, media_type: str) -> None:

@@ -11,6 +11,7 @@ from vit_dementia.errors import ConfigError
 from vit_dementia.files import read_regular
 from vit_dementia.inference.compute import Device
 from vit_dementia.limits import ServingLimits
+from vit_dementia.serving.alike import Offered
 from vit_dementia.serving.gate import LOOPBACK, Rules
 
 _LEAST_TOKEN = 16  # characters
@@ -60,12 +61,13 @@ def serve_run(
     rules: Rules,
     device: Device,
     limits: ServingLimits,
+    offered: Offered,
     say: Callable[[str], object],
 ) -> None:
     """Listen until the process is asked to stop, and finish what was begun.
 
     Raises:
-        CheckpointError: if the model cannot be loaded.
+        CheckpointError: if the model cannot be loaded, or what is offered not found.
         ConfigError: if the address is not to be had.
     """
     import uvicorn
@@ -73,7 +75,7 @@ def serve_run(
     from vit_dementia.serving.app import make_app
     from vit_dementia.serving.worker import Worker
 
-    worker = Worker(run, device, limits)
+    worker = Worker(run, device, limits, offered)
     listening = _listen(host, port)
     try:
         worker.start()  # what is wrong with the model is told before anybody asks

@@ -75,6 +75,10 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     },
     **_REFUSED,
 }
+CASES_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    **RESPONSES,
+    404: _fault(404, "Cases are not offered by this server."),
+}
 VIEW_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "A slice as PNG, a volume as NIfTI.",

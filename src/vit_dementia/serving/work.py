@@ -1,7 +1,8 @@
 """What is done with the scans of requests, by the process that reads and answers them.
 
 One question is asked of a folder of received files: what the model says of them, how
-its first scan looks, or what the answer hangs on. Nothing that goes back holds a path,
+one of its scans looks, what the answer hangs on, or which scans of the training are
+like it. Nothing that goes back holds a path,
 a name or anything from a header: scans are numbered, and so are the people on them.
 """
 
@@ -24,6 +25,7 @@ from vit_dementia.inference.compute import Device
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import Predictor
 from vit_dementia.limits import ServingLimits
+from vit_dementia.serving.alike import NOTHING, Offered, find_cases, told_of_cases
 from vit_dementia.serving.received import nameless, scans_of
 from vit_dementia.serving.shown import map_as_png, slice_as_png, volume_as_nifti
 from vit_dementia.workflows.model_facts import facts_of
@@ -33,8 +35,12 @@ FORMAT = 1
 
 VIEW = "view"
 """file with a picture, in the folder of its job"""
+NO_CASES = (
+    "cases like this are not offered here; whoever starts the server offers them by "
+    "--cases N"
+)
 PNG, NIFTI = "image/png", "application/x-nifti"
-Question = Literal["predict", "view", "explain"]
+Question = Literal["predict", "view", "explain", "cases"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class Job:
     Attributes:
         folder: holds its files, named by their numbers.
         same_person: whether all scans are of one person, and answered together.
-        scan: which one is shown or explained, from 1.
+        scan: which one is shown, explained or compared, from 1.
     """
 
     question: Question
@@ -118,12 +124,21 @@ class Work:
         run: run folder, its model folder, or a cross-validation.
         device: where to compute.
         limits: of an archive.
+        offered: what may be asked besides.
     """
 
-    def __init__(self, run: Path, device: Device, limits: ServingLimits) -> None:
+    def __init__(
+        self,
+        run: Path,
+        device: Device,
+        limits: ServingLimits,
+        offered: Offered = NOTHING,
+    ) -> None:
         self.predictor = Predictor.load(run, device=device)
         self.facts = facts_of(self.predictor.model, run)
+        self.facts["cases"] = offered.to_dict()
         self._device, self._limits = device, limits
+        self._cases = find_cases(run, self.predictor.model, offered, device)
 
     @property
     def computes_on(self) -> str:
@@ -178,7 +193,9 @@ class Work:
         try:
             if one.job.question == "view":
                 return _view(one.scans[one.job.scan - 1], one.job.folder)
-            return self._explain(one)
+            return (
+                self._explain(one) if one.job.question == "explain" else self._like(one)
+            )
         except VitDementiaError as error:
             return self._refused(one.job, error)
 
@@ -214,6 +231,14 @@ class Work:
                 "disclaimer": DISCLAIMER,
             },
         )
+
+    def _like(self, one: _Prepared) -> Reply:
+        model = self.predictor.model
+        if self._cases is None or not isinstance(model, SavedModel):
+            return refusal(404, NO_CASES)
+        scan = one.scans[one.job.scan - 1]
+        body = told_of_cases(self._cases, model, scan, self._device)
+        return Reply(status=200, body=body)
 
     @staticmethod
     def _refused(job: Job, error: VitDementiaError) -> Reply:

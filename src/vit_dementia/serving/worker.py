@@ -22,6 +22,7 @@ from typing import Any
 from vit_dementia.errors import CheckpointError, VitDementiaError
 from vit_dementia.inference.compute import Device
 from vit_dementia.limits import MIB, ServingLimits
+from vit_dementia.serving.alike import NOTHING, Offered
 from vit_dementia.serving.desk import Answering
 from vit_dementia.serving.work import Job, Reply, Work, refusal
 
@@ -43,10 +44,17 @@ class Worker:
         run: run folder, its model folder, or a cross-validation.
         device: where to compute.
         limits: seconds and memory of an answer.
+        offered: what may be asked besides.
     """
 
-    def __init__(self, run: Path, device: Device, limits: ServingLimits) -> None:
-        self._about = (run, device, limits)
+    def __init__(
+        self,
+        run: Path,
+        device: Device,
+        limits: ServingLimits,
+        offered: Offered = NOTHING,
+    ) -> None:
+        self._about = (run, device, limits, offered)
         self._limits = limits
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -137,12 +145,16 @@ class Worker:
 
 
 def serve_pipe(
-    pipe: Connection, run: Path, device: Device, limits: ServingLimits
+    pipe: Connection,
+    run: Path,
+    device: Device,
+    limits: ServingLimits,
+    offered: Offered,
 ) -> None:
     """Load a model and answer what comes through a pipe until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
     try:
-        work = Work(run, device, limits)
+        work = Work(run, device, limits, offered)
     except VitDementiaError as error:
         _send(pipe, {"faults": list(error.faults)})
         return

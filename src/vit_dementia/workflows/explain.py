@@ -18,7 +18,6 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vit_dementia.data.images import read_slice
 from vit_dementia.data.named import AS_NAMED, Places
 from vit_dementia.data.participants import Identity, identify
 from vit_dementia.data.volumes import Volume
@@ -29,19 +28,17 @@ from vit_dementia.explanation.methods import Method, explain, without_pedestal
 from vit_dementia.explanation.outside import LARGEST, share_outside
 from vit_dementia.explanation.overlay import View, planes
 from vit_dementia.inference.compute import Device, make_fabric
-from vit_dementia.inference.features import features_of, unit
 from vit_dementia.inference.forward import softmax
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.predictor import near
 from vit_dementia.models.slice_scores import telling
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.back import back_to_slice, back_to_volume
-from vit_dementia.preparation.foreground import fits_foreground
-from vit_dementia.preparation.replay import is_in_template, judged
+from vit_dementia.preparation.replay import is_in_template
 from vit_dementia.preparation.silhouette import head_of
 from vit_dementia.preparation.slices import SlicePreprocessing
-from vit_dementia.preparation.spec import rows_of
 from vit_dementia.progress import Quiet, Watch
+from vit_dementia.workflows.seen import see
 
 DEFAULT: Method = "occlusion"
 
@@ -192,20 +189,9 @@ def _explain(
     asked: Asked,
     device: torch.device,
 ) -> Explanation:
-    way = model.preprocessing
-    if isinstance(way, SlicePreprocessing):
-        shown, in_template = read_slice(path, channels=way.channels), False
-        stored = way(shown)
-    else:
-        volume = judged(path, way.prepared).volume
-        in_template = is_in_template(path, way.prepared)
-        stored = way(volume)
-    rows = rows_of(way, stored[None])
-    model.refuse_unlike(path, rows)
+    way, seen = model.preprocessing, see(model, path, device)
+    shown, rows, network, scan = seen.shown, seen.rows, seen.network, seen.scan
     a = model.network.architecture
-    fits = fits_foreground(rows, a.token_size, a.visible).all()
-    network = model.network if fits else model.network.seeing(None)
-    scan = way.normalize(torch.from_numpy(rows.copy())).to(device)
     said = _probabilities(model, network, scan)
     number = model.classes.index(asked.label) if asked.label else int(said.argmax())
     found, faithfulness = measure(
@@ -217,14 +203,18 @@ def _explain(
     )
     found = without_pedestal(found, network)
     fine = _fine(found, a.grid, rows.shape[2:])
-    if isinstance(way, SlicePreprocessing):
+    if isinstance(shown, Volume):
+        assert not isinstance(way, SlicePreprocessing)
+        piled = fine if fine.ndim == 3 else fine[0]
+        back = back_to_volume(way, piled, shown)
+        views = planes(shown.voxels, back, shown.spacing_mm)
+        relevance = replace(shown, voxels=back, notes=())
+        in_template = is_in_template(path, way.prepared)
+    else:
+        assert isinstance(way, SlicePreprocessing)
         back = back_to_slice(way, fine[0], shown.shape[1:])
         views, relevance = [View(shown.mean(axis=0), back)], None
-    else:
-        piled = fine if fine.ndim == 3 else fine[0]
-        back = back_to_volume(way, piled, volume)
-        views = planes(volume.voxels, back, volume.spacing_mm)
-        relevance = replace(volume, voxels=back, notes=())
+        in_template = False
     return Explanation(
         path=str(path),
         participant_id=identity.participant_id,
@@ -238,7 +228,7 @@ def _explain(
         relevance=relevance,
         in_template=in_template,
         prepared=_prepared(rows, fine),
-        feature=unit(features_of(network, scan).sum(dim=0, keepdim=True).numpy())[0],
+        feature=seen.feature(),
     )
 
 

@@ -1,4 +1,7 @@
-"""Cases like this: which training participants the network takes for alike."""
+"""Cases like this: which training participants the network takes for alike.
+
+Shapes: d numbers of a feature, ``h w`` pixels.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from vit_dementia.data.classes import UNKNOWN
 from vit_dementia.data.cohort import Cohort
@@ -34,6 +38,22 @@ _NOTE = (
 
 
 @dataclass(frozen=True)
+class Case:
+    """A training participant.
+
+    Attributes:
+        participant_id: as in the cohort.
+        distance: of the scan that is most like the one asked about; 0 is alike.
+        line: of that scan in the table of the cohort, from 0, without the header.
+    """
+
+    participant_id: str
+    label: str
+    distance: float
+    line: int
+
+
+@dataclass(frozen=True)
 class Cases:
     """Finds training participants whose scans are most like one that is explained.
 
@@ -51,6 +71,40 @@ class Cases:
     show_scans: bool
     places: Places = AS_NAMED
 
+    def like(
+        self, feature: Float32[np.ndarray, " d"], *, asked: str = UNKNOWN
+    ) -> list[Case]:
+        """Return the cases like a scan, the most like first.
+
+        Args:
+            feature: of the scan, see ``workflows.seen``.
+            asked: the participant on it, who is no case of their own.
+        """
+        table = self.cohort.table.iloc[self.features.lines]
+        people = table["participant_id"].tolist()
+        found = nearest(
+            feature,
+            self.features.values,
+            # Where nobody is known, each scan is a case.
+            [f"\0{i}" if who == UNKNOWN else who for i, who in enumerate(people)],
+            count=self.count,
+            leave_out=None if asked == UNKNOWN else canonical_participant(asked),
+        )
+        return [
+            Case(
+                people[scan],
+                str(table["label"].iloc[scan]),
+                distance,
+                int(self.features.lines[scan]),
+            )
+            for scan, distance in found
+        ]
+
+    def picture_of(self, case: Case) -> Float32[np.ndarray, "h w"] | None:
+        """Return a slice of a case's scan; None if it can no longer be read."""
+        assert self.show_scans
+        return _glance(self.cohort.file_of(case.line))
+
     def write(self, out: Path, number: int, one: Explanation) -> dict[str, Any]:
         """Return the cases like a scan; draw them where scans may be shown.
 
@@ -60,33 +114,16 @@ class Cases:
             one: the scan, explained.
         """
         assert one.feature is not None  # explain_scans gives every scan one
-        table = self.cohort.table.iloc[self.features.lines]
-        people = table["participant_id"].tolist()
-        asked = one.participant_id
-        found = nearest(
-            one.feature,
-            self.features.values,
-            # Where nobody is known, each scan is a case.
-            [f"\0{i}" if who == UNKNOWN else who for i, who in enumerate(people)],
-            count=self.count,
-            leave_out=None if asked == UNKNOWN else canonical_participant(asked),
-        )
-        cases = [
-            {
-                "participant_id": people[scan],
-                "label": str(table["label"].iloc[scan]),
-                "distance": distance,
-            }
-            for scan, distance in found
-        ]
+        found = self.like(one.feature, asked=one.participant_id)
+        cases = [{name: getattr(case, name) for name in CASE} for case in found]
         if not self.show_scans:
             return {"cases": cases, "cases_picture": ""}
         name = f"{number:04}-cases.png"
-        tiles = [_tile(self.places.file_of(one.path), "this scan")]
-        for (scan, distance), case in zip(found, cases, strict=True):
-            file = self.cohort.file_of(int(self.features.lines[scan]))
-            tiles.append(_tile(file, f"{case['label']}\ndistance {distance:.3f}"))
-        told = Counter(case["label"] for case in cases).most_common()
+        tiles = [_tile(_glance(self.places.file_of(one.path)), "this scan")]
+        for case in found:
+            caption = f"{case.label}\ndistance {case.distance:.3f}"
+            tiles.append(_tile(self.picture_of(case), caption))
+        told = Counter(case.label for case in found).most_common()
         title = "cases like this: " + ", ".join(f"{n} {label}" for label, n in told)
         write_bytes(out / name, draw_tiles(tiles, title=title, note=_NOTE))
         return {"cases": cases, "cases_picture": name}
@@ -165,8 +202,13 @@ def _keep_features(run: RunFolder, device: Device, watch: Watch) -> None:
     Features(values, np.unique(lines)).write(run.path, model=reading.model.sha256)
 
 
-def _tile(file: Path, caption: str) -> Tile:
+def _glance(file: Path) -> Float32[np.ndarray, "h w"] | None:
     try:
-        return Tile(glance(file), caption)
+        return glance(file)
     except ScanError:
-        return Tile(None, f"{caption}\n(can no longer be read)")
+        return None
+
+
+def _tile(picture: Float32[np.ndarray, "h w"] | None, caption: str) -> Tile:
+    unread = "" if picture is not None else "\n(can no longer be read)"
+    return Tile(picture, f"{caption}{unread}")

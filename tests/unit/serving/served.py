@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 import uvicorn
+from PIL import Image
 
-from vit_dementia.config import VitConfig
+from vit_dementia.config import RunConfig, VitConfig
+from vit_dementia.data.cohort import Cohort
+from vit_dementia.data.splits import holdout
 from vit_dementia.evaluation.calibrated import Calibration, Sets
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scaling import Scaling
@@ -28,9 +31,11 @@ from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.slab import SlabPreprocessing
 from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.serving.alike import NOTHING, Offered
 from vit_dementia.serving.app import make_app
 from vit_dementia.serving.gate import Rules
 from vit_dementia.serving.work import Job, Reply, Work
+from vit_dementia.training.run_folder import RunFolder
 
 CLASSES = ("NonDemented", "MildDemented")
 SLICES = SlicePreprocessing(size=(32, 24))
@@ -66,6 +71,22 @@ def write_model(folder: Path, preprocessing: SlicePreprocessing | SlabPreprocess
     )
     write_calibration(folder, calibration)
     return folder
+
+
+def write_run(folder: Path) -> Path:
+    """Write a run whose model of random weights was trained on twelve discs."""
+    data = folder / "data"
+    for person in range(12):
+        label = CLASSES[person % 2]
+        (data / label).mkdir(parents=True, exist_ok=True)
+        shown = picture(100 + person)
+        shown[12:20, 8:16] = (180, 40)[person % 2]
+        name = f"sub-{person:03}_slice-0.png"
+        Image.fromarray(shown).save(data / label / name)
+    cohort = Cohort.from_path(data, classes=CLASSES)
+    split = holdout(cohort, val=0.2, test=0.2, seed=0)
+    run = RunFolder.create(folder / "run", RunConfig(), cohort, split)
+    return write_model(run.path, SLICES)
 
 
 def calibrate(run: Path, *, sets: Sets | None = None) -> Path:
@@ -113,8 +134,13 @@ class Here:
         self.stopped = False
 
     @classmethod
-    def with_model(cls, run: Path, limits: ServingLimits | None = None) -> Here:
-        return cls(Work(run, "cpu", limits or ServingLimits()))
+    def with_model(
+        cls,
+        run: Path,
+        limits: ServingLimits | None = None,
+        offered: Offered = NOTHING,
+    ) -> Here:
+        return cls(Work(run, "cpu", limits or ServingLimits(), offered))
 
     def start(self) -> None:
         """Do nothing: it is here."""

@@ -75,6 +75,7 @@ async function view(scan, signal) {
   for (const id of ["slice", "slice-controls", "volume", "volume-controls", "no-view"]) at(id).hidden = true;
   at("viewer").hidden = false;
   at("explain").hidden = at("opacity-label").hidden = true;
+  at("alike").hidden = at("cases").hidden = true;
   put("map-about", "");
   try {
     const reply = await send(`/v1/view?scan=${scan}`, state.files, signal);
@@ -114,6 +115,42 @@ async function explain() {
   }
 }
 
+async function findCases() {
+  at("alike").disabled = true;
+  put("status", words.cases_finding);
+  try {
+    const reply = await send(`/v1/cases?scan=${state.scan}`, state.files, state.stop.signal);
+    tellCases((await reply.json()).cases);
+    put("status", words.cases_done);
+  } catch (error) {
+    if (error.name !== "AbortError") put("status", say("failed", { cause: error.message }));
+  } finally {
+    at("alike").disabled = false;
+  }
+}
+
+function tellCases(cases) {
+  const labels = [...new Set(cases.map((told) => told.label))].map((name) => (
+    say("cases_labels", { name, number: cases.filter((told) => told.label === name).length })
+  ));
+  put("cases-about", say("cases_about", { count: cases.length, labels: labels.join(", ") }));
+  at("cases-list").replaceChildren(...cases.map((told, place) => {
+    const line = element("li", say("case", {
+      name: told.label, distance: told.distance.toFixed(3), line: told.line,
+    }));
+    if (told.picture) {
+      const picture = document.createElement("img");
+      picture.src = `data:image/png;base64,${told.picture}`;
+      picture.alt = say("case_picture", { number: place + 1 });
+      line.append(picture);
+    } else if (state.model.cases.scans_shown) {
+      line.append(element("p", words.case_unread));
+    }
+    return line;
+  }));
+  at("cases").hidden = false;
+}
+
 // ---- the answer in words ------------------------------------------------------------
 
 function sentence(told, positive, negative) {
@@ -150,10 +187,15 @@ function tell(answer) {
     : say("distance", { distance: shown.distance.toFixed(2) });
   put("distance", shown.probabilities ? far : "");
   tellScans(answer.results);
-  at("explain").hidden = !shown.probabilities || !state.kind;
+  offer(answer.results[0]);
   at("answer").hidden = false;
   at("history").hidden = false;
   at("past").append(element("li", say("history_line", { time: new Date().toLocaleTimeString(), answer: said })));
+}
+
+function offer(told) {
+  at("explain").hidden = !told.probabilities || !state.kind;
+  at("alike").hidden = !told.probabilities || !(state.model && state.model.cases);
 }
 
 function tellModel(calibration, set) {
@@ -209,7 +251,7 @@ function tellScans(results) {
     button.type = "button";
     button.addEventListener("click", async () => {
       await view(told.scan, state.stop.signal);
-      at("explain").hidden = !told.probabilities || !state.kind;
+      offer(told);
     });
     const first = document.createElement("td");
     first.append(button);
@@ -254,6 +296,7 @@ document.addEventListener("drop", async (event) => {
   visit(wanted(found));
 });
 at("explain").addEventListener("click", explain);
+at("alike").addEventListener("click", findCases);
 at("opacity").addEventListener("input", (event) => {
   slices.setOpacity(Number(event.target.value));
   volumes.setOpacity(Number(event.target.value));
