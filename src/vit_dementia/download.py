@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,7 @@ def read_json_from(
     Raises:
         DataError: if there is no network, or the answer is not JSON or too large.
     """
-    _check_address(url)
-    request = urllib.request.Request(url)  # noqa: S310 - checked
-    with _connected(request, timeout_s or LIMITS.silent_seconds) as answer:
+    with connected(url, timeout_s=timeout_s) as answer:
         try:
             content = answer.read(max_bytes + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -123,12 +122,9 @@ def _bring(
     watch: Watch,
 ) -> bool:
     """Fill ``part`` over one connection; return whether it is whole."""
-    request = urllib.request.Request(url)  # noqa: S310 - checked
     start, mark = _progress_so_far(url, part, record)
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-        request.add_header("If-Range", mark)
-    with _connected(request, timeout_s) as answer:
+    rest = {"Range": f"bytes={start}-", "If-Range": mark} if start else {}
+    with connected(url, timeout_s=timeout_s, headers=rest) as answer:
         if answer.status == http.client.PARTIAL_CONTENT:
             if not answer.headers.get("Content-Range", "").startswith(
                 f"bytes {start}-"
@@ -176,15 +172,29 @@ def _progress_so_far(url: str, part: Path, record: Path) -> tuple[int, str]:
     return part.stat().st_size, str(known["mark"])
 
 
-def _connected(
-    request: urllib.request.Request, timeout_s: float
+def connected(
+    url: str,
+    *,
+    timeout_s: float | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> http.client.HTTPResponse:
-    request.add_header("User-Agent", f"vit-dementia/{__version__}")
-    request.add_header("Accept-Encoding", "identity")
-    url = request.full_url
+    """Return the answer of a server, whose body is still to be read.
+
+    Args:
+        url: https, or http on this machine; also where the server sends us on to.
+        timeout_s: seconds without a byte [default: of the limits].
+        headers: that are sent.
+
+    Raises:
+        DataError: if there is no network, no such file, or no such address is meant.
+    """
+    _check_address(url)
+    own = {"User-Agent": f"vit-dementia/{__version__}", "Accept-Encoding": "identity"}
+    # S310 warns of addresses such as file:/etc, which the line above refuses.
+    request = urllib.request.Request(url, headers={**own, **(headers or {})})  # noqa: S310
     try:
         return urllib.request.build_opener(_SafeRedirects).open(
-            request, timeout=timeout_s
+            request, timeout=timeout_s or LIMITS.silent_seconds
         )
     except urllib.error.HTTPError as error:
         error.close()

@@ -88,8 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and leave the process with its exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    # Closed; what goes there must not go to stdout instead. Open until the end.
+    # Closed; what goes there must not go to stdout instead.
     if sys.stderr is None:
+        # SIM115 wants it closed at the end of a block; it is to stay open to our end.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):  # letters that it has not are spelled out
         sys.stdout.reconfigure(errors="backslashreplace")

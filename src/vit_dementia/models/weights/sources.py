@@ -13,10 +13,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import urllib.request
 from pathlib import Path
 
-from vit_dementia.errors import CheckpointError
+from vit_dementia.download import connected
+from vit_dementia.errors import CheckpointError, DataError
 from vit_dementia.files import replacing, sha256_of
 from vit_dementia.limits import LIMITS
 
@@ -85,10 +85,10 @@ def _download(source: str, url: str, path: Path, start_of_hash: str = "") -> Pat
             with replacing(path) as aside:
                 _copy(source, url, aside)
                 _check_hash(source, aside, start_of_hash)
-        except OSError as error:
+        except (OSError, DataError) as error:
             raise CheckpointError(
-                f"{source}: cannot be fetched from {url} ({error}), and {path} is not"
-                " there; needs the network once, or a file of weights on disk"
+                f"{source}: cannot be fetched ({error}), and {path} is not there; needs"
+                " the network once, or a file of weights on disk"
             ) from error
     _check_hash(source, path, start_of_hash)
     return path
@@ -98,7 +98,7 @@ def _copy(source: str, url: str, path: Path) -> None:
     """Fetch a file, comparing the MD5 that Google's storage sends along."""
     digest = hashlib.md5(usedforsecurity=False)
     with (
-        urllib.request.urlopen(url, timeout=LIMITS.silent_seconds) as answer,  # noqa: S310 (https above)
+        connected(url) as answer,
         path.open("wb") as file,
     ):
         while block := answer.read(1 << 20):

@@ -6,12 +6,11 @@ import base64
 import hashlib
 import io
 from email.message import Message
-from urllib.error import URLError
 
 import pytest
 import torch
 
-from vit_dementia.errors import CheckpointError
+from vit_dementia.errors import CheckpointError, DataError
 from vit_dementia.models.weights import load_model, sources
 from vit_dementia.models.weights.torchvision import to_torchvision
 
@@ -31,13 +30,13 @@ def served(monkeypatch, tmp_path):
     answers, asked = {}, []
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
 
-    def urlopen(url, timeout):
+    def connected(url):
         asked.append(url)
         if url not in answers:
-            raise URLError("no such host")
+            raise DataError(f"{url}: cannot be reached")
         return answers[url]()
 
-    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    monkeypatch.setattr(sources, "connected", connected)
     return answers, asked
 
 
@@ -90,6 +89,14 @@ def test_without_network_one_line_says_what_to_do(served) -> None:
     assert len(caught.value.faults) == 1
     with pytest.raises(CheckpointError, match="needs one of vit_b_16"):
         load_model("torchvision:vit_x")
+
+
+def test_weights_come_from_safe_addresses_only(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for address in ("http://download.pytorch.org/", tmp_path.as_uri()):
+        monkeypatch.setattr(sources, "TORCHVISION", address)
+        with pytest.raises(CheckpointError, match="an https address is needed"):
+            load_model("torchvision:vit_b_16")
 
 
 def test_the_hub_is_asked_for_data_files_only(monkeypatch, small, tmp_path) -> None:
