@@ -24,14 +24,13 @@ from pydicom.uid import (
     JPEGLSLossless,
     MediaStorageDirectoryStorage,
 )
+from tests.unit.data.test_dicom import VOXELS
 
 from vit_dementia.data.dicom import read_dicom
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ScanError
 
 pytestmark = pytest.mark.torture
-
-VOXELS = np.random.default_rng(0).integers(0, 900, (12, 14, 24)).astype(np.float32)
 
 
 def every(number: int, value, other):

@@ -15,13 +15,13 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from tests.unit.data.test_dicom import VOXELS
 
 from vit_dementia.data.dicom import read_dicom
 from vit_dementia.errors import ScanError
 
 pytestmark = pytest.mark.torture
 
-VOXELS = np.random.default_rng(0).integers(0, 900, (12, 14, 24)).astype(np.float32)
 SCRIPT = "<script>alert(1)</script>{{7*7}}=1+1"
 
 
