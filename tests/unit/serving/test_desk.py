@@ -39,6 +39,28 @@ def test_predictions_that_wait_are_done_together_and_others_alone() -> None:
     assert [reply.body["of"] for reply in replies] == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_job_whose_sender_is_gone_is_not_done(left) -> None:
+    done: list[str] = []
+
+    def answer(jobs):
+        done.extend(str(one.folder) for one in jobs)
+        return served.nothing(jobs)
+
+    async def main() -> None:
+        desk = Desk(answer, places=9)
+        asked = [asyncio.create_task(desk.ask(job("predict", n))) for n in range(3)]
+        await asyncio.sleep(0)
+        asked[left].cancel()
+        await asyncio.gather(asked[left], return_exceptions=True)
+        desk.open()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await desk.close()
+
+    asyncio.run(main())
+    assert done == [str(number) for number in range(3) if number != left]
+
+
 def test_a_worker_that_cannot_start_fails_its_jobs_and_not_the_next() -> None:
     def answer(jobs):
         if str(jobs[0].folder) == "0":
