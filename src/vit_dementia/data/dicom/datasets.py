@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 import zlib
@@ -66,8 +67,9 @@ def read_dataset(
     """
     import pydicom
 
-    # Its warnings would print what stands in a header.
+    # Its warnings and its log would tell what stands in a header.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    pydicom.config.logger.setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
     until = deadline or Deadline(path, seconds=limits.decoding_seconds)
     most = limits.volume_bytes
