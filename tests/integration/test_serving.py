@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
+from tests.integration.conftest import TINY, paint_cohort
 from tests.unit.serving.served import (
     SLABS,
     SLICES,
@@ -30,6 +31,7 @@ from tests.unit.serving.served import (
 )
 from tests.unit.serving.test_received import zipped
 
+from vit_dementia.cli.app import run as command_line
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.serving.alike import Offered
 
@@ -170,6 +172,34 @@ def test_a_visit_with_a_slice(visit, slice_server, width) -> None:
     assert page.locator("#rows tr").count() == 3
     page.locator("#rows button").nth(1).click()
     page.wait_for_selector("#slice:not([hidden])")
+
+
+def test_a_visit_with_a_model_that_was_trained(visit, tmp_path) -> None:
+    data, out = paint_cohort(tmp_path / "data", people=40), tmp_path / "run"
+    told = ["train", data, *TINY, "--epochs=3", "--data.val=0.3", "--data.test=0.3"]
+    assert command_line([str(one) for one in (*told, "--out", out)]) == 0
+    assert command_line(["evaluate", str(out)]) == 0
+    offered = Offered(cases=2, show_scans=True)
+    with listening(Here.with_model(out, offered=offered)) as url:
+        page = visit(url, viewport={"width": 1100, "height": 900})
+        scan = min(data.rglob("*.png"))
+        drop(page, (scan.name, scan.read_bytes()))
+        said = page.inner_text("#answer")
+        assert re.search(r"Distance from the scans of the training: 0\.\d\d", said)
+        assert re.search(r"Tested on \d+ participants .*AUROC", said)
+        explain(page)
+        page.click("#alike")
+        page.wait_for_selector("#cases:not([hidden])")
+        assert page.locator("#cases-list img").count() == 2
+        out_of_this = io.BytesIO()  # no head: neither answered nor explained
+        noise = np.random.default_rng(0).integers(0, 255, (32, 24)).astype(np.uint8)
+        Image.fromarray(noise).save(out_of_this, format="PNG")
+        drop(page, ("noise.png", out_of_this.getvalue()))
+        assert page.inner_text("#said") == "No answer: the scan was refused."
+        assert "does not look like the scans" in page.inner_text("#reasons")
+        assert page.locator("#explain").is_hidden()
+        assert page.locator("#alike").is_hidden()
+        assert page.locator("#cases").is_hidden()
 
 
 @pytest.mark.parametrize("shown", [False, True])

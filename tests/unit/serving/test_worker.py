@@ -17,6 +17,7 @@ from tests.unit.serving import served
 from vit_dementia.errors import CheckpointError
 from vit_dementia.limits import ServingLimits
 from vit_dementia.serving import worker
+from vit_dementia.serving.alike import NOTHING
 from vit_dementia.serving.work import Job
 from vit_dementia.serving.worker import Worker, answered, bound
 
@@ -76,7 +77,8 @@ class Fake:
     facts: ClassVar = {"classes": ["A"]}
     computes_on = "cpu"
 
-    def __init__(self, run, device, limits) -> None:
+    def __init__(self, run, device, limits, offered) -> None:
+        assert offered == NOTHING
         if run.name == "bad":
             raise CheckpointError("bad: is no model")
         if run.name == "heavy":
@@ -184,7 +186,7 @@ def test_a_model_that_does_not_load_is_told(make, name, words) -> None:
 
 
 def test_a_bug_is_told_by_kind_and_place_and_not_by_its_words(caplog) -> None:
-    work = Fake(Path("x"), "cpu", ServingLimits())
+    work = Fake(Path("x"), "cpu", ServingLimits(), NOTHING)
     told = answered(work, jobs("a", "bug", "large"))
     assert [one.status for one in told] == [200, 500, 422]
     assert "ValueError in __call__" in caplog.text
