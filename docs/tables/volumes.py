@@ -58,6 +58,8 @@ FROZEN = (
 )
 ARMS = {
     "slices, from DeiT-tiny, frozen": f"--input slices {FROZEN}",
+    "slices by attention, from DeiT-tiny, frozen": "--input slices"
+    f" --slice-pooling attention {FROZEN}",
     "volumes, from DeiT-tiny, frozen": "--input volume --data.spacing-mm 4"
     f" --vit.patch-size 8 {FROZEN}",
     "volumes, from scratch": "--recipe volumes",
