@@ -194,7 +194,7 @@ def _answers(
     run = RunFolder.open(_folder(arm, fold))
     reading = read_run(run, data=everyone, watch=Quiet())
     known, asked = reading.part("train"), reading.part("test")
-    answer = reading.answer(asked.images[asked.rows])
+    answer, scores = reading.answer(asked.images[asked.rows])
     floors = {}
     if with_floors:
         told = floor_predictions(
@@ -204,7 +204,8 @@ def _answers(
             trained_on=known.label[known.first],
         )
         floors = {name: told[name] for name in FLOORS}
-    return {**floors, arm: predictions_of_rows(asked.cohort, asked.rows, answer)}
+    told = predictions_of_rows(asked.cohort, asked.rows, answer, scores=scores)
+    return {**floors, arm: told}
 
 
 def _origin(model: str) -> dict[str, Any]:
