@@ -136,6 +136,7 @@ def test_every_setting_of_training_is_tried_above_or_by_name_elsewhere() -> None
         "data.fit", "train.early_stopping", "train.precision", "train.watch_test",
         "train.checkpoint_minutes",  # test_resume
         "train.deterministic",  # test_unbreakable
+        "train.slice_pooling",  # test_slice_attention
     }  # fmt: skip
     tried = {
         change.lstrip("-").partition("=")[0].replace("-", "_") for change in CHANGES
