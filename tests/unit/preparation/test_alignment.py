@@ -20,15 +20,9 @@ def test_points_of_a_head_with_a_skull_are_recovered_within_1_mm() -> None:
     assert error_mm(found.scan_of_template, phantom.scan_of_template) < 1
 
 
-@pytest.mark.parametrize(
-    ("number", "whole_head"),
-    [
-        (2, False),
-        pytest.param(20, False, marks=pytest.mark.slow),
-        pytest.param(2, True, marks=pytest.mark.slow),
-        pytest.param(20, True, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [2, 20])
+@pytest.mark.parametrize("whole_head", [False, True])
 def test_points_of_every_phantom_are_recovered_within_1_mm(number, whole_head) -> None:
     phantom = head(number, whole_head=whole_head)
     found = align(phantom.volume, load_template(), seed=0)
