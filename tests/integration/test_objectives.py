@@ -154,7 +154,6 @@ def test_the_mean_of_the_weights_is_what_is_kept(stages, command, tmp_path) -> N
     assert not torch.allclose(kept, last, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_rate_is_found_said_and_drawn(stages, command, tmp_path) -> None:
     out = tmp_path / "rate"
     told = command(
