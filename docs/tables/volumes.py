@@ -204,8 +204,8 @@ def _answers(
             trained_on=known.label[known.first],
         )
         floors = {name: told[name] for name in FLOORS}
-    told = predictions_of_rows(asked.cohort, asked.rows, answer, scores=scores)
-    return {**floors, arm: told}
+    own = predictions_of_rows(asked.cohort, asked.rows, answer, scores=scores)
+    return {**floors, arm: own}
 
 
 def _origin(model: str) -> dict[str, Any]:
