@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -51,20 +51,34 @@ def _flat(row: Row) -> dict[str, Any]:
     return values.pop("case") | values
 
 
-def write_tables(folder: Path, machine: Machine, comparison: Comparison) -> list[Path]:
+def write_tables(
+    folder: Path,
+    machine: Machine,
+    comparison: Comparison,
+    *,
+    command: str,
+    duration_s: float,
+) -> list[Path]:
     """Write ``bench.tsv`` and ``bench.md``; return what was written."""
     table, page = folder / "bench.tsv", folder / "bench.md"
-    write_text(table, tsv(machine, comparison))
+    made = {"command": command, "duration_s": f"{duration_s:.0f}"}
+    write_text(table, tsv(machine, comparison, made))
     write_text(page, markdown(machine, comparison))
     return [table, page]
 
 
-def tsv(machine: Machine, comparison: Comparison) -> str:
-    """Return a line a row, each with date, commit and processor."""
-    where = (machine.date, machine.commit, machine.processor, str(machine.num_threads))
-    lines = ["\t".join([*COLUMNS, "date", "commit", "processor", "threads"])]
+def tsv(machine: Machine, comparison: Comparison, made: Mapping[str, str]) -> str:
+    """Return a line a row, each with date, commit, processor and how it was made."""
+    where = {
+        "date": machine.date,
+        "commit": machine.commit,
+        "processor": machine.processor,
+        "threads": str(machine.num_threads),
+        **made,
+    }
+    lines = ["\t".join([*COLUMNS, *where])]
     lines += [
-        "\t".join([*(tell(row) for tell in COLUMNS.values()), *where])
+        "\t".join([*(tell(row) for tell in COLUMNS.values()), *where.values()])
         for row in comparison.rows
     ]
     return "\n".join(lines) + "\n"

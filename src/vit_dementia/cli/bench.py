@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
+import shlex
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -149,6 +152,7 @@ def _compare(
     if machine.is_busy:
         say(f"note: {BUSY}")
     say(f"measuring {', '.join(entry.name for entry in entries)}")
+    started = time.monotonic()
     comparison = compare(
         cases, entries, device=device, watch=watch_for_people(), **limits
     )
@@ -158,7 +162,14 @@ def _compare(
     for line in comparison.left_out:
         say(f"left out for want of time (--minutes): {line}")
     if out is not None:
-        for file in write_tables(out, machine, comparison):
+        files = write_tables(
+            out,
+            machine,
+            comparison,
+            command=shlex.join(["vit-dementia", *sys.argv[1:]]),
+            duration_s=time.monotonic() - started,
+        )
+        for file in files:
             say(f"written: {file}")
     return document(machine, comparison)
 

@@ -97,11 +97,13 @@ def test_table_and_page_say_what_was_measured_where(tmp_path) -> None:
     both = comparing.Comparison(
         [*comparison.rows, *bf16], ["ViT-H/14: about 9 minutes"]
     )
-    write_tables(tmp_path, MACHINE, both)
+    write_tables(tmp_path, MACHINE, both, command="vit-dementia bench", duration_s=61.7)
     table = pd.read_csv(tmp_path / "bench.tsv", sep="\t")
     assert table.entry.tolist() == ["ours", "TransformerEncoder"] * 2
     assert set(table.commit) == {"abc"}
     assert set(table.date) == {"2026-01-02"}
+    assert set(table.command) == {"vit-dementia bench"}
+    assert set(table.duration_s) == {62}
     assert table.gflops_per_image[0] == pytest.approx(comparison.rows[0].gflops, 1e-3)
     page = (tmp_path / "bench.md").read_text()
     assert "2026-01-02, commit abc; slow, 1 threads on 2 cores" in page
