@@ -10,8 +10,9 @@ volumes is ``LIKE_OTHERS`` or more. The predictions behind each row are written 
 
 Run: ``make table volumes ARGS="DATA WEIGHTS"`` with the BIDS folder and the DeiT-tiny
 weights. What is in ``runs/table-volumes`` already is not run again; further arguments
-name models, to train these alone. Models whose runs are gone keep their predictions and
-rows, as long as the names made up for people are still there.
+name models, to train these alone; one that was not run whole has no row. Models whose
+runs are gone keep their predictions and rows, as long as the names made up for people
+are still there.
 """
 
 from __future__ import annotations
@@ -56,13 +57,35 @@ FROZEN = (
     "--init WEIGHTS --freeze backbone --vit.pooling mean --epochs 12"
     " --learning-rate 3e-3 --batch-size 32"
 )
+SLICES_OF_TINY = "--input slices --data.image-size 112 96"
+COARSE = "--input volume --data.spacing-mm 8"
+TUNED = "--recipe finetune --init WEIGHTS"
 ARMS = {
+    "slices, from scratch": "--input slices --recipe tiny",
+    "slices, own masked pre-training": f"{SLICES_OF_TINY} --init PRETRAINED"
+    " --vit.dropout 0.1 --data.slices-per-participant 8 --epochs 20 --batch-size 16"
+    " --learning-rate 5e-4",
+    "slices, from DeiT-tiny, fine-tuned": f"{SLICES_OF_TINY} {TUNED}"
+    " --data.slices-per-participant 8 --epochs 8",
     "slices, from DeiT-tiny, frozen": f"--input slices {FROZEN}",
     "slices by attention, from DeiT-tiny, frozen": "--input slices"
     f" --slice-pooling attention {FROZEN}",
     "volumes, from DeiT-tiny, frozen": "--input volume --data.spacing-mm 4"
     f" --vit.patch-size 8 {FROZEN}",
+    "volumes, from DeiT-tiny, fine-tuned": f"{COARSE} --vit.patch-size 6 {TUNED}"
+    " --epochs 15",
+    "volumes, own masked pre-training": f"{COARSE} --init PRETRAINED"
+    " --vit.pooling mean --vit.dropout 0.1 --vit.drop-path 0.1 --epochs 30"
+    " --batch-size 8 --learning-rate 1e-3",
     "volumes, from scratch": "--recipe volumes",
+}
+# Of those without a diagnosis, whom no fold tests; as the arm from scratch otherwise.
+PRETRAININGS = {
+    "slices, own masked pre-training": f"{SLICES_OF_TINY} --recipe mae"
+    " --model ViT-Ti/16 --vit.depth 6",
+    "volumes, own masked pre-training": f"{COARSE} --recipe mae --model ViT-Ti/16"
+    " --vit.patch-size 6 --vit.pooling mean --vit.embed-dim 96 --vit.depth 3"
+    " --vit.mlp-dim 288 --epochs 100 --batch-size 16",
 }
 LINEAR = "linear model on pixels"
 FLOORS = (
@@ -87,9 +110,30 @@ def main() -> None:
             filled,
         )
     for arm in only or ARMS:
+        if arm in PRETRAININGS:
+            _pretrain(arm, Path(filled["DATA"]))
         for fold in range(FOLDS):
             _run(arm, fold, filled)
     _write_table(Path(filled["DATA"]))
+
+
+def _pretrain(arm: str, data: Path) -> None:
+    """Show a network the scans of everybody without a diagnosis, once for all folds."""
+    out, others = _pretraining(arm), WORK / "others.tsv"
+    if (out / "model").exists():
+        return
+    if not others.exists():
+        everyone = Cohort.from_path(data, label_map=DEMENTIA, keep_unlabelled=True)
+        table = everyone.table[["path", "participant_id", "label"]]
+        has_label = table["label"].isin(("CN", "dementia"))
+        known = set(table["participant_id"][has_label])
+        table = table[~table["participant_id"].isin(known)]
+        paths = [str((data / path).resolve()) for path in table["path"]]
+        told = table.assign(path=paths, label="n/a").to_csv(sep="\t", index=False)
+        write_text(others, told)
+    begun = f"pretrain --resume {out}"
+    places = {"OTHERS": str(others), "OUT": str(out)}
+    _call(begun if out.exists() else _pretraining_command(arm), places)
 
 
 def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
@@ -97,6 +141,7 @@ def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
     if (out / "commit.json").exists():
         return
     places = {"FOLD": str(fold), "OUT": str(out), "SPLIT": str(WORK / "split.json")}
+    places |= {"PRETRAINED": str(_pretraining(arm))}
     command = "train --resume OUT" if out.exists() else _command(arm)
     _call(command, filled | places)
     write_json(out / "commit.json", commit_of_source())
@@ -108,8 +153,19 @@ def _command(arm: str) -> str:
     )
 
 
+def _pretraining_command(arm: str) -> str:
+    return (
+        f"pretrain OTHERS {PRETRAININGS[arm]} --data.test 0 --data.val 0.1"
+        f" --seed {SEED} --out OUT"
+    )
+
+
 def _folder(arm: str, fold: int) -> Path:
     return WORK / arm.replace(",", "").replace(" ", "-") / str(fold)
+
+
+def _pretraining(arm: str) -> Path:
+    return _folder(arm, 0).with_name("pretraining")
 
 
 def _call(command: str, filled: dict[str, str]) -> None:
@@ -126,14 +182,15 @@ def _write_table(data: Path) -> None:
         },
         index=everyone.table["participant_id"],
     )
-    here = [arm for arm in ARMS if _folder(arm, 0).exists()]
+    here = [arm for arm in ARMS if (_folder(arm, FOLDS - 1) / "commit.json").exists()]
     told: dict[str, list[Predictions]] = defaultdict(list)
     for arm in here:
         for fold in range(FOLDS):
             answers = _answers(arm, fold, everyone, with_floors=arm == FLOORS_OF)
             for model, predictions in answers.items():
                 told[model].append(predictions)
-    gone = [name for name in (*FLOORS, *ARMS) if name not in told]
+    others = [name for name in (*FLOORS, *ARMS) if name not in told]
+    gone = [name for name in others if _file(name).exists()]
     names = _made_up_names(everyone.table["participant_id"], is_known=bool(gone))
     tables = {model: _written(model, told[model], facts, names) for model in told}
     tables |= {model: pd.read_csv(_file(model), sep="\t") for model in gone}
@@ -141,6 +198,7 @@ def _write_table(data: Path) -> None:
     rows = [
         row | (_origin(model) if model in told else _origin_of(model, before))
         for model in (*FLOORS, *ARMS)
+        if model in tables
         for row in rows_of(model, tables)
     ]
     frame = pd.DataFrame(rows)
@@ -211,12 +269,16 @@ def _answers(
 def _origin(model: str) -> dict[str, Any]:
     if model not in ARMS:
         return {"minutes": None, "seed": SEED}
+    commands = [f"vit-dementia {_command(model)}"]
+    if model in PRETRAININGS:
+        first = _pretraining_command(model).replace("OUT", "PRETRAINED")
+        commands.insert(0, f"vit-dementia {first}")
     return {
         "minutes": _minutes(model),
         "seed": SEED,
         "commit": read_json(_folder(model, 0) / "commit.json"),
         "machine": f"{platform.machine()}, 1 thread, shared",
-        "command": "vit-dementia " + _command(model),
+        "command": " && ".join(commands),
     }
 
 
@@ -228,11 +290,11 @@ def _origin_of(model: str, before: pd.DataFrame) -> dict[str, Any]:
 
 
 def _minutes(arm: str) -> float:
-    """Return how long the epochs of all folds took."""
+    """Return how long the epochs of all folds took, and of what came before them."""
+    runs = [_folder(arm, fold) for fold in range(FOLDS)]
+    runs += [_pretraining(arm)] if arm in PRETRAININGS else []
     seconds = [
-        epoch.seconds
-        for fold in range(FOLDS)
-        for epoch in read_history(_folder(arm, fold) / "history.jsonl")
+        epoch.seconds for run in runs for epoch in read_history(run / "history.jsonl")
     ]
     return round(sum(seconds) / 60, 1)
 
