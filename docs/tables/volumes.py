@@ -21,6 +21,7 @@ import json
 import platform
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -35,7 +36,7 @@ from vit_dementia.benchmark.machine import commit_of_source
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.evaluation.predictions import Predictions
 from vit_dementia.evaluation.scores import score
-from vit_dementia.files import read_json, write_json, write_text
+from vit_dementia.files import read_json, replacing_folder, write_json, write_text
 from vit_dementia.inference.rows import predictions_of_rows
 from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.volumes import VolumePreprocessing
@@ -119,21 +120,23 @@ def main() -> None:
 
 def _pretrain(arm: str, data: Path) -> None:
     """Show a network the scans of everybody without a diagnosis, once for all folds."""
-    out, others = _pretraining(arm), WORK / "others.tsv"
+    out, others = _pretraining(arm), WORK / "others"
     if (out / "model").exists():
         return
     if not others.exists():
         everyone = Cohort.from_path(data, label_map=DEMENTIA, keep_unlabelled=True)
-        table = everyone.table[["path", "participant_id", "label"]]
-        has_label = table["label"].isin(("CN", "dementia"))
-        known = set(table["participant_id"][has_label])
-        table = table[~table["participant_id"].isin(known)]
-        paths = [str((data / path).resolve()) for path in table["path"]]
-        told = table.assign(path=paths, label="n/a").to_csv(sep="\t", index=False)
-        write_text(others, told)
-    begun = f"pretrain --resume {out}"
+        table = everyone.table
+        is_known = table["label"].isin(("CN", "dementia"))
+        known = set(table["participant_id"][is_known])
+        paths = table["path"][~table["participant_id"].isin(known)]
+        with replacing_folder(others) as aside:
+            for path in paths:
+                (aside / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(data / path, aside / path)
     places = {"OTHERS": str(others), "OUT": str(out)}
-    _call(begun if out.exists() else _pretraining_command(arm), places)
+    _call(
+        "pretrain --resume OUT" if out.exists() else _pretraining_command(arm), places
+    )
 
 
 def _run(arm: str, fold: int, filled: dict[str, str]) -> None:

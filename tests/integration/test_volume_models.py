@@ -12,7 +12,8 @@ import torch
 
 from vit_dementia.cli.app import run
 from vit_dementia.data.volumes import Volume, write_volume
-from vit_dementia.inference.model_folder import read_model_folder
+from vit_dementia.inference.model_folder import find_model_folder, read_model_folder
+from vit_dementia.models.weights import read_unnamed
 from vit_dementia.preparation.volumes import VolumePreprocessing
 
 CLASSES = ("CN", "AD")
@@ -184,3 +185,25 @@ def test_the_grid_of_a_model_can_be_chosen(command, tmp_path, change, size) -> N
     model = read_model_folder(tmp_path / "run")
     assert model.network.architecture.image_size == size
     assert model.preprocessing.size == size
+
+
+def test_an_encoder_pretrained_on_volumes_without_labels_begins_a_model(
+    tmp_path, monkeypatch
+) -> None:
+    """On people outside the cohort, by the decoder of the defaults."""
+    heads(tmp_path / "others", people=8, first=100)
+    (tmp_path / "others" / "scans.tsv").unlink()
+    monkeypatch.chdir(tmp_path)
+    sizes = [flag for flag in TINY if not flag.startswith("--learning-rate")]
+    words = ["pretrain", "others", *sizes, "--data.test=0", "--epochs=1", "--out=mae"]
+    assert run([*words, "--cache=cache"]) == 0
+    assert Path("mae/reconstructions.png").read_bytes().startswith(b"\x89PNG")
+    table = heads(tmp_path / "cohort", people=12)
+    words = ["train", str(table), "--input=volume", "--init=mae", "--epochs=0"]
+    assert run([*words, "--vit.pooling=mean", "--out=start", "--cache=cache"]) == 0
+    first, second = (
+        read_unnamed(find_model_folder(Path(name))).state for name in ("mae", "start")
+    )
+    blocks = [name for name in first if name.startswith("blocks.")]
+    assert all(torch.equal(first[name], second[name]) for name in blocks)
+    assert blocks

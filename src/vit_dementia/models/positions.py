@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 Rule = Literal[
     "bicubic-antialias",  # timm (.pth, .safetensors, dynamic sizes); DINOv2 registers
@@ -85,27 +85,22 @@ def sincos_positions(grid: Sequence[int], dim: int) -> Float[Tensor, "n d"]:
     """Return fixed positions: waves of falling frequency along each axis.
 
     As in MoCo v3 and MAE (their code): the last axis comes first, sines before cosines,
-    frequencies 10000^(-i / m) for m waves an axis. App. D.4 of the paper finds learned
-    ones no better.
+    frequencies 10000^(-i / m) for m waves an axis. What is left of a width that does
+    not hold whole waves for each axis is 0. App. D.4 of the paper finds learned ones no
+    better.
 
-    >>> sincos_positions((1, 2), 4).numpy().round(2).tolist()
-    [[0.0, 1.0, 0.0, 1.0], [0.84, 0.54, 0.0, 1.0]]
-
-    Raises:
-        ValueError: if the width does not hold whole waves for each axis.
+    >>> sincos_positions((1, 2), 5).numpy().round(2).tolist()
+    [[0.0, 1.0, 0.0, 1.0, 0.0], [0.84, 0.54, 0.0, 1.0, 0.0]]
     """
     waves = dim // (2 * len(grid))
-    if waves * 2 * len(grid) != dim:
-        raise ValueError(
-            f"embed_dim: {dim} is no multiple of {2 * len(grid)}, which waves along"
-            f" {len(grid)} axes need"
-        )
+    rest = dim - waves * 2 * len(grid)
     frequency = 10_000.0 ** -(torch.arange(waves, dtype=torch.float64) / waves)
     places = torch.cartesian_prod(
         *(torch.arange(side, dtype=torch.float64) for side in grid)
     ).reshape(-1, len(grid))
     phases = [places[:, axis, None] * frequency for axis in reversed(range(len(grid)))]
-    return torch.cat([wave for p in phases for wave in (p.sin(), p.cos())], dim=1)
+    waved = torch.cat([wave for p in phases for wave in (p.sin(), p.cos())], dim=1)
+    return pad(waved, (0, rest))
 
 
 def along_axes(

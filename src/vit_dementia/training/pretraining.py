@@ -3,8 +3,8 @@
 The masked auto-encoder of He et al. 2021 (arXiv 2111.06377) in the one loop. What is
 kept is the encoder, a model folder without classes, which ``--init`` takes.
 
-Shapes: ``b`` slices of one batch, ``v`` patches shown of each, ``n`` patches, ``p``
-numbers of a patch, ``h w`` pixels.
+Shapes: ``b`` slices or volumes of one batch, ``v`` patches shown of each, ``n``
+patches, ``p`` numbers of a patch, ``space`` two or three sides.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Reconstruction:
         wrapped.eval()
         for start in range(0, len(rows), BATCH_SIZE):
             chosen = rows[start : start + BATCH_SIZE]
-            losses.append(wrapped(self.slices(chosen), self.shown(self.keys(chosen))))
+            losses.append(wrapped(self.scans(chosen), self.shown(self.keys(chosen))))
         wrapped.train(was_training)
         return HeldOut(loss=torch.cat(losses).mean().item()) if losses else None
 
@@ -107,8 +107,8 @@ class Reconstruction:
             facts=self._facts(best),
         )
 
-    def slices(self, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b c h w"]:
-        """Return slices as the network reads them, without augmentation."""
+    def scans(self, rows: Int[np.ndarray, " b"]) -> Float[Tensor, "b c *space"]:
+        """Return slices or volumes as the network reads them, without augmentation."""
         images = torch.from_numpy(np.ascontiguousarray(self.material.images[rows]))
         return self.material.preprocessing.normalize(self.fabric.to_device(images))
 

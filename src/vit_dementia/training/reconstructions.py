@@ -1,6 +1,6 @@
-"""A picture of what a masked auto-encoder makes of slices it sees a quarter of.
+"""A picture of what a masked auto-encoder makes of scans it sees a quarter of.
 
-Shapes: ``b`` slices, ``h w`` pixels.
+Shapes: ``b`` scans, each of two or three axes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from vit_dementia.files import replacing
 from vit_dementia.models.mae import EPSILON, images_of, patches_of
 from vit_dementia.training.pretraining import Reconstruction
 
-NUMBER = 4  # slices in the picture
+NUMBER = 4  # scans in the picture
 
 
 def draw_reconstructions(goal: Reconstruction, path: Path) -> None:
-    """Draw slices as they are, as they were shown, and as they were filled in, as PNG.
+    """Draw scans as they are, as they were shown, and as they were filled in, as PNG.
 
-    They are of validation participants, or of those who train where there are none.
+    They are of validation participants, or of those who train where there are none. Of
+    a volume the middle axial plane is drawn.
     """
     from matplotlib.figure import Figure  # slow to import
 
@@ -34,7 +35,8 @@ def draw_reconstructions(goal: Reconstruction, path: Path) -> None:
     axes = figure.subplots(len(titles), len(spread), squeeze=False)
     for title, line, images in zip(titles, axes, pictures, strict=True):
         for axis, image in zip(line, images, strict=True):
-            axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+            plane = image if image.ndim == 2 else image[len(image) // 2]
+            axis.imshow(plane, cmap="gray", vmin=0, vmax=1)
             axis.axis("off")
         line[0].set_title(title, loc="left", fontsize=9)
     with replacing(path) as aside:
@@ -44,8 +46,8 @@ def draw_reconstructions(goal: Reconstruction, path: Path) -> None:
 @torch.inference_mode()
 def filled_in(
     goal: Reconstruction, rows: Int[np.ndarray, " b"]
-) -> tuple[Float[np.ndarray, "b h w"], ...]:
-    """Return slices as they are, as they were shown, and as they were filled in.
+) -> tuple[Float[np.ndarray, "b ..."], ...]:
+    """Return scans as they are, as they were shown, and as they were filled in.
 
     A hidden patch gets back its own mean and deviation: the network is not asked for
     them (He et al. 2021 draw theirs so too). Values are brightness on [0, 1].
@@ -53,7 +55,7 @@ def filled_in(
     model, a = goal.model, goal.model.encoder.architecture
     was_training = model.training
     model.eval()
-    images, shown = goal.slices(rows), goal.shown(goal.keys(rows))
+    images, shown = goal.scans(rows), goal.shown(goal.keys(rows))
     with goal.fabric.autocast():
         told = model.reconstruct(images, shown).float()
     model.train(was_training)

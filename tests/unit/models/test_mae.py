@@ -189,3 +189,18 @@ def test_something_is_always_shown_and_something_asked_for(hidden) -> None:
 def test_settings_that_hide_nothing_are_refused(wrong) -> None:
     with pytest.raises(ConfigError, match="mask"):
         MaskConfig(**wrong)
+
+
+def test_a_volume_is_filled_in_by_the_decoder_of_the_defaults() -> None:
+    """Its 128 numbers do not hold whole waves for three axes."""
+    volume = replace(ENCODER, image_size=(8, 12, 16), patch_size=(4, 4, 4), channels=1)
+    generator = torch.Generator().manual_seed(0)
+    encoder = VisionTransformer(volume, generator)
+    model = MaskedAutoencoder(encoder, MaskConfig(), generator).eval()
+    places = model.decoder_pos_embed[0]
+    assert len(places.unique(dim=0)) == len(places) == volume.num_patches
+    images = torch.randn(2, 1, 8, 12, 16)
+    noise = torch.rand(2, volume.num_patches, generator=generator)
+    loss = model(images, choose_shown(noise, hidden=0.75))
+    assert loss.shape == (2,)
+    assert loss.isfinite().all()
