@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHANNELS = ("brain", "csf", "white", "sulcus_mm")
 FIELDS = ("front left", "back left", "front right", "back right")
 FIELD_STEP = 3
+_GROWTH_DEVIATION = 6.0  # voxels: how far around a ventricle the way into it leads
 FARTHEST_MM = 8.0  # distances from a sulcus are cut off here
 
 Map = Float32[np.ndarray, "x y z"]
@@ -59,13 +60,12 @@ class Grid:
             first += low * stride
             part = place - low.astype(np.float32)
             parts.append((1 - part, part))
-        total = np.zeros((len(points_mm), channels), dtype=np.float32)
+        total = np.zeros((channels, len(points_mm)), dtype=np.float32)
         for i, j, k in np.ndindex(2, 2, 2):
             weight = parts[0][i] * parts[1][j] * parts[2][k]
             values = flat.take(first + (i * ny * nz + j * nz + k), axis=0)
-            values *= weight[:, None]
-            total += values
-        return total
+            total += values.T * weight
+        return total.T
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -239,7 +239,14 @@ def _growth(part: Bool[np.ndarray, "x y z"]) -> Float32[np.ndarray, "i j k 3"]:
     """
     from scipy import ndimage
 
-    coarse = part.astype(np.float32)
-    smooth = ndimage.gaussian_filter(coarse, 6.0)[(slice(None, None, FIELD_STEP),) * 3]
+    # Farther from the body than four deviations, where the filter ends, all is 0.
+    reach = int(4.0 * _GROWTH_DEVIATION) + 1
+    (body,) = ndimage.find_objects(part.astype(np.int8))
+    near = tuple(slice(max(s.start - reach, 0), s.stop + reach) for s in body)
+    smooth = np.zeros(part.shape, dtype=np.float32)
+    smooth[near] = ndimage.gaussian_filter(
+        part[near].astype(np.float32), _GROWTH_DEVIATION
+    )
+    smooth = smooth[(slice(None, None, FIELD_STEP),) * 3]
     field = np.stack(np.gradient(smooth), axis=-1)
     return (field / np.linalg.norm(field, axis=-1).max()).astype(np.float32)

@@ -70,8 +70,26 @@ class Lattice:
         ]
         # The shortest axis first. Not BLAS: its sums depend on the number of threads.
         field = np.einsum("cijk,zk->cijz", self.nodes, weights[2])
-        field = np.einsum("cijz,xi->cxjz", field, weights[0])
-        return np.einsum("cxjz,yj->cxyz", field, weights[1])
+        field = _along(field.swapaxes(0, 1), weights[0])  # x c j z
+        field = _along(np.moveaxis(field, 2, 0), weights[1])  # y x c z
+        return np.ascontiguousarray(field.transpose(2, 1, 0, 3))
+
+
+def _along(
+    field: Float32[np.ndarray, "m ..."], weights: Float32[np.ndarray, "n m"]
+) -> Float32[np.ndarray, "n ..."]:
+    """Weigh the nodes along the first axis; each counts at a few points only.
+
+    Args:
+        weights: of points in ascending order.
+    """
+    total = np.zeros((len(weights), *field.shape[1:]), dtype=np.float32)
+    for node, weight in zip(field, weights.T, strict=True):
+        points = np.flatnonzero(weight)
+        if len(points):
+            near = slice(points[0], points[-1] + 1)
+            total[near] += weight[near].reshape(-1, *(1,) * node.ndim) * node
+    return total
 
 
 def spline_weights(

@@ -58,8 +58,17 @@ def render(
     cortex = participant.cortex.at(axes)[0][inside]
     changed = np.zeros(shape, dtype=bool)
     if participant.grade:
-        before, _ = _fluid(participant.healthy, atlas, points, width, lobes)
-        changed[inside] = (fluid - before) * tissue[:, 0] > CHANGED
+        is_changed = fluid * tissue[:, 0] > CHANGED  # where it can be: before is >= 0
+        before, _ = _fluid(
+            participant.healthy,
+            atlas,
+            points[is_changed],
+            width[is_changed],
+            lobes[is_changed],
+        )
+        grown = (fluid[is_changed] - before) * tissue[is_changed, 0]
+        is_changed[is_changed] = grown > CHANGED
+        changed[inside] = is_changed
     clean = np.zeros(shape, dtype=np.float32)
     clean[inside] = _gray_value(participant, fluid, tissue, cortex)
     if head is not None:
@@ -106,9 +115,10 @@ def _fluid(
     hollow = np.zeros(len(points), dtype=np.float32)
     for body, lost in zip(anatomy.HIPPOCAMPI, loss.hippocampi, strict=True):
         center = np.array(body.center_mm, dtype=np.float32)
-        near = np.flatnonzero(
-            np.abs(points - center).max(axis=1) < 2.2 * max(body.radii_mm)
-        )
+        is_near = np.ones(len(points), dtype=bool)
+        for place, middle in zip(points.T, center, strict=True):
+            is_near &= np.abs(place - middle) < 2.2 * max(body.radii_mm)
+        near = np.flatnonzero(is_near)
         here = points[near]
         out = radius(body, here)
         factor = (1 / (1 - lost) - 1) * np.exp(-((out / 1.3) ** 4))
