@@ -25,6 +25,7 @@ _NO_ARCHIVE = (
     "the archive cannot be used: damaged, too large, too many files, encrypted, or a "
     "name in it is a link, stands twice or leads out of it; needs a plain zip of scans"
 )
+_SOME_FILE = "(a file of the request)"
 _NO_SCAN = "the archive holds no scan; needs pictures, NIfTI, BIDS or DICOM"
 
 
@@ -99,8 +100,8 @@ def scans_of(folder: Path, *, limits: Limits) -> tuple[list[Path], dict[int, str
 def nameless(cause: str, folder: Path) -> str:
     """Return a cause in which no path below a folder stands.
 
-    Messages begin with the path they are about; from a path on, everything up to the
-    next colon may be part of it.
+    Messages begin with the path they are about. The files that are there are known by
+    their names; of one that is not, everything up to the next colon may be part.
 
     >>> nameless("/tmp/a/1.png: damaged PNG file", Path("/tmp/a"))
     'damaged PNG file'
@@ -109,4 +110,6 @@ def nameless(cause: str, folder: Path) -> str:
     """
     path = re.escape(str(folder)) + r"[^:]*"
     bare = re.sub(rf"^{path}: ?", "", cause)
-    return re.sub(path, "(a file of the request)", bare).strip()
+    for file in sorted(folder.rglob("*"), reverse=True):  # a longer name comes first
+        bare = bare.replace(str(file), _SOME_FILE)
+    return re.sub(path, _SOME_FILE, bare).strip()

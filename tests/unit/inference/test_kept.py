@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.unit.serving.served import SLABS, SLICES, picture, write_model
@@ -78,7 +79,6 @@ def test_a_changed_scan_and_another_model_are_read_anew(
 
 
 def test_volumes_keep_the_verdict_of_quality_control(tmp_path, read) -> None:
-    import numpy as np
     from tests.unit.serving.served import head
 
     scan = tmp_path / "scan.nii.gz"
@@ -111,6 +111,25 @@ def test_no_path_is_kept_and_a_refusal_of_other_files_is_not(
     kept.add({scan: Said(refused=f"{scan}: damaged")})
     told = Kept(tmp_path / "out", "b").get(scan)
     assert told == Said(refused=f"{scan}: damaged")
+
+
+def test_files_of_series_between_which_one_must_choose_are_not_kept(
+    write_series, tmp_path
+) -> None:
+    study, out = tmp_path / "study", tmp_path / "out"
+    for series in ("1", "2"):
+        write_series(
+            study / series,
+            np.ones((9, 9, 22)),
+            series=series,
+            name_of=lambda number: f"Doe-{number:02}.dcm",
+        )
+    asked = Predictor.load(write_model(tmp_path / "run", SLABS), device="cpu")
+    told = asked([study], kept=Kept(out, "a")).to_dict()
+    (reason,) = told["results"][0]["quality"]["reasons"]
+    assert str(study / "1" / "Doe-00.dcm") in reason
+    assert "Doe" not in (out / NAME).read_text()
+    assert asked([study], kept=Kept(out, "a")).to_dict() == told
 
 
 def test_a_damaged_line_is_named(predictor, scans, tmp_path) -> None:

@@ -73,3 +73,21 @@ def test_no_name_is_left_in_a_cause(tmp_path, name) -> None:
         told = nameless(said, folder)
         assert name not in told
         assert str(tmp_path) not in told
+
+
+def test_what_follows_the_name_of_a_file_is_kept(tmp_path) -> None:
+    (tmp_path / "Doe Jane").mkdir()
+    for name in ("a.dcm", "a.dcm2", "Doe Jane/b: c.dcm"):
+        (tmp_path / name).write_bytes(b"x")
+    listed = (
+        f"{tmp_path}/Doe Jane: found 2 series: series 1: 9 slices, such as "
+        f"{tmp_path}/Doe Jane/b: c.dcm; series 2: 8 slices, such as {tmp_path}/a.dcm2; "
+        "name a file of one of them"
+    )
+    told = nameless(listed, tmp_path)
+    assert "Doe" not in told
+    assert "c.dcm" not in told
+    assert told == (
+        "found 2 series: series 1: 9 slices, such as (a file of the request); series "
+        "2: 8 slices, such as (a file of the request); name a file of one of them"
+    )

@@ -239,3 +239,21 @@ def test_a_zip_of_dicom_is_one_scan_and_tells_nothing(
         assert SENTINEL not in said
         assert str(tmp_path) not in said
     assert not cut.body["results"][0]["probabilities"]
+
+
+def test_series_between_which_one_must_choose_are_listed_without_their_files(
+    slabs, tmp_path, write_series
+) -> None:
+    voxels = served.head(24, 6.0).astype(np.int16)
+    archive = [
+        (f"{SENTINEL}/{SENTINEL}{file.name}", file.read_bytes())
+        for series in ("1", "2")
+        for file in write_series(tmp_path / "dicom" / series, voxels, series=series)
+    ]
+    archive = [(f"{name}.{n}", content) for n, (name, content) in enumerate(archive)]
+    reply = asked(slabs, tmp_path / "1", zipped(*archive))
+    (reason,) = reply.body["results"][0]["quality"]["reasons"]
+    assert "found 2 series that may be meant" in reason
+    assert "name a file of one of them" in reason
+    assert SENTINEL not in json.dumps(reply.body)
+    assert str(tmp_path) not in reason

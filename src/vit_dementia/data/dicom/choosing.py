@@ -50,7 +50,10 @@ class Series:
         return sum(max(1, len(header.slices)) for header in self.headers)
 
     def line(self) -> str:
-        """Describe it without a word of free text."""
+        """Describe it without a word of free text.
+
+        Its file is told as a path, which is known for one wherever none may stand.
+        """
         one = self.first
         times = ", ".join(
             f"{name} {value:g} ms"
@@ -61,7 +64,7 @@ class Series:
         )  # fmt: skip
         return (
             f"series {one.number}: {self.num_slices} slices of {one.rows} x "
-            f"{one.columns} ({times or 'no times'}), such as {one.path.name}"
+            f"{one.columns} ({times or 'no times'}), such as {one.path}"
         )
 
 
