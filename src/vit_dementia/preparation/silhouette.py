@@ -61,7 +61,7 @@ def head_of(gray: Real[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
     size = np.bincount(central, minlength=count + 1)
     if not size[1:].any():
         return np.zeros(gray.shape, bool)
-    large = ndimage.binary_fill_holes(pieces == 1 + size[1:].argmax())
+    large = _filled(pieces == 1 + size[1:].argmax())
     for axis in range(gray.ndim):
         large = large.repeat(step, axis=axis)
     return np.asarray(large[tuple(map(slice, gray.shape))], bool)
@@ -87,6 +87,17 @@ def _frame(
         for line in lines:
             frame[line] = True
     return np.zeros(gray.shape, bool)
+
+
+def _filled(mask: Bool[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
+    """Fill holes as scipy's binary_fill_holes does, in less of the time."""
+    pieces = np.zeros(mask.shape, np.int32)
+    ndimage.label(~mask, output=pieces)
+    is_outside = np.zeros(int(pieces.max()) + 1, bool)
+    for axis in range(mask.ndim):
+        is_outside[pieces.take((0, -1), axis=axis)] = True
+    is_outside[0] = False  # the mask itself
+    return ~is_outside[pieces]
 
 
 def _box(bright: Bool[np.ndarray, "*space"]) -> tuple[slice, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from vit_dementia.preparation.silhouette import FILL, erase, head_of
+from vit_dementia.preparation.silhouette import FILL, _filled, erase, head_of
 
 
 def disc(radius=0.3, size=(96, 80), inside=180.0, outside=0.0):
@@ -95,3 +96,15 @@ def test_the_head_of_a_volume_is_one_piece_with_its_holes():
     erased = erase(volume[None, None])
     assert erased[0, 0, 36, 36, 36] == FILL
     assert (erased[0, 0, :2] == 250).all()
+
+
+@pytest.mark.parametrize("shape", [(30, 26), (14, 12, 10)])
+def test_holes_are_filled_as_scipy_fills_them(shape):
+    rng = np.random.default_rng(0)
+    num_filled = 0
+    for width in (0.3, 0.6, 1.0, 1.6):
+        mask = ndimage.gaussian_filter(rng.normal(size=shape), width) > -0.1
+        expected = ndimage.binary_fill_holes(mask)
+        np.testing.assert_array_equal(_filled(mask), expected)
+        num_filled += (expected & ~mask).sum()
+    assert num_filled > 10
