@@ -132,9 +132,11 @@ def test_every_answer_is_as_documented_and_every_field_is_told_by_one(
     used = {
         name for words in re.findall(r'class="([^"]+)"', page) for name in words.split()
     }
-    # No leak was allowed here, and nobody kept what the training looked like.
-    assert used - {"small"} == classes - {"leak", "distance"}
+    # No leak was allowed here, and nobody kept what the training looked like;
+    # the model does not weigh slices.
+    assert used - {"small"} == classes - {"leak", "distance", "weights"}
     documents[0]["results"][0]["distance"] = 0.5
+    documents[0]["results"][0]["slice_weights"] = [1.0]
     other = answer_page.page(
         documents[0],
         {"classes": ["a", "b"], "positive": ["b"], "scaling": "none", "sha256": "0",
@@ -143,6 +145,7 @@ def test_every_answer_is_as_documented_and_every_field_is_told_by_one(
     )  # fmt: skip
     assert 'class="leak ' in other
     assert 'class="distance ' in other
+    assert 'class="weights ' in other
 
 
 def test_http_tells_the_same_fields_with_numbers_for_names(scans, tmp_path) -> None:

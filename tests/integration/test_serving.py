@@ -275,6 +275,47 @@ def test_a_visit_with_a_volume_and_a_zip_of_dicom(
     page.pdf()  # it can be printed
 
 
+def test_a_page_says_how_much_each_slice_counts_where_the_model_weighs_them(
+    visit, slice_server, tmp_path
+) -> None:
+    how = {"viewport": {"width": 360, "height": 900}, "color_scheme": "dark"}
+    scans = [(f"{number}.png", png(number)) for number in range(4)]
+    run = write_model(tmp_path / "slices", SLICES, weighs_slices=True)
+    with listening(Here.with_model(run)) as url:
+        page = visit(url, **how)
+        page.check("#same-person")
+        drop(page, scans[0], ("none.txt", b"no scan"), *scans[1:])
+        asked = {"params": {"same_person": True}, "timeout": 60}
+        form = [("files", content) for _, content in scans]
+        told = httpx.post(f"{url}/v1/predict", files=form, **asked).json()["results"]
+        shares = [one["slice_weights"][0] for one in told]
+        words = "One answer for 4 scans, each by how much it counts (below)."
+        assert words in page.inner_text("#said-more")
+        lines = page.locator("#weights-list li")
+        assert lines.all_inner_texts() == [
+            f"Scan {number}: {100 * share:.1f} %"
+            for number, share in enumerate(shares, 1)
+        ]
+        assert page.locator("#weights h3").is_visible()
+        bars = page.locator("#weights-list rect")
+        widths = [one.bounding_box()["width"] for one in bars.all()]
+        assert np.allclose(widths, np.multiply(shares, max(widths) / max(shares)))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    slabs = write_model(tmp_path / "slabs", SLABS, weighs_slices=True)
+    affine = np.diag([4.4, 4.4, 4.4, 1.0])
+    write_volume(tmp_path / "a.nii.gz", Volume(head().astype(np.float32), affine))
+    with listening(Here.with_model(slabs)) as url:
+        page = visit(url)
+        drop(page, ("a.nii.gz", (tmp_path / "a.nii.gz").read_bytes()))
+        texts = page.locator("#weights-list li").all_inner_texts()
+        assert [text.split(":")[0] for text in texts] == [
+            "Scan 1, slice 1", "Scan 1, slice 2",
+        ]  # fmt: skip
+    page = visit(slice_server)
+    drop(page, *scans[:2])
+    assert page.locator("#weights").is_hidden()
+
+
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     openapi.status_code_conformance,

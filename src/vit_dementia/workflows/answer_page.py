@@ -7,7 +7,7 @@ has the number of its place among those asked about.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,15 @@ def page(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     results = document["results"]
+    people = [
+        _card(person, facts, maps, _heaviest(person["participant_id"], results))
+        for person in document["participants"]
+    ]
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         format=FORMAT,
         document=document,
         facts=facts,
-        people=[_card(person, facts, maps) for person in document["participants"]],
+        people=people,
         scans=[_card(result, facts, maps) for result in results],
         refused=sum(result["probabilities"] is None for result in results),
         even=1 / len(facts["classes"]),
@@ -53,7 +57,10 @@ def page(
 
 
 def _card(
-    told: Mapping[str, Any], facts: Mapping[str, Any], maps: Path | None
+    told: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    maps: Path | None,
+    heaviest: tuple[int, float] | None = None,
 ) -> dict[str, Any]:
     """Return what is shown of one scan or participant."""
     positive = facts["positive"]
@@ -76,10 +83,32 @@ def _card(
         "set": told["set"],
         "observed": told["observed"],
         "distance": told["distance"],
+        "weights": told.get("slice_weights"),
+        "heaviest": heaviest,
         "verdict": quality["verdict"],
         "reasons": reasons,
         "map": _map(told.get("explanation"), maps),
     }
+
+
+def _heaviest(
+    who: str, results: Sequence[Mapping[str, Any]]
+) -> tuple[int, float] | None:
+    """Return the scan of somebody that counts most in its visit, from 1, and how much.
+
+    >>> told = [{"participant_id": "a", "slice_weights": [x]} for x in (0.2, 0.5, 0.3)]
+    >>> _heaviest("a", told)
+    (2, 0.5)
+    """
+    found = [
+        (sum(result["slice_weights"]), -number)
+        for number, result in enumerate(results, 1)
+        if result["participant_id"] == who and result.get("slice_weights")
+    ]
+    if len(found) < 2:
+        return None
+    share, number = max(found)
+    return -number, share
 
 
 def _map(told: Mapping[str, Any] | None, maps: Path | None) -> dict[str, Any] | None:

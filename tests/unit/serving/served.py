@@ -27,6 +27,7 @@ from vit_dementia.inference.model_folder import (
     write_model_folder,
 )
 from vit_dementia.limits import ServingLimits
+from vit_dementia.models.slice_scores import weigh_slices
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.slab import SlabPreprocessing
@@ -44,7 +45,12 @@ SLABS = SlabPreprocessing(
 )
 
 
-def write_model(folder: Path, preprocessing: SlicePreprocessing | SlabPreprocessing):
+def write_model(
+    folder: Path,
+    preprocessing: SlicePreprocessing | SlabPreprocessing,
+    *,
+    weighs_slices: bool = False,
+) -> Path:
     """Write a model of random weights that has a line and says yes or no."""
     torch.manual_seed(0)
     config = VitConfig(embed_dim=24, depth=1, num_heads=2, mlp_dim=48, patch_size=8)
@@ -58,6 +64,9 @@ def write_model(folder: Path, preprocessing: SlicePreprocessing | SlabPreprocess
         )
     )
     torch.nn.init.normal_(network.head.weight)
+    if weighs_slices:
+        weigh_slices(network, 8)
+        torch.nn.init.normal_(network.slice_attention.score.weight)
     write_model_folder(
         folder / "model",
         network,

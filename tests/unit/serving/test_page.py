@@ -29,7 +29,7 @@ def test_every_word_is_said_and_every_word_said_is_there() -> None:
     said = set(re.findall(r"words\.(\w+)", html + script))
     said -= {"json"}  # the file itself
     said |= set(re.findall(r'say\("(\w+)"', script))
-    said |= set(re.findall(r'"(answer_\w+)"', script))
+    said |= set(re.findall(r'"((?:answer|weight_of)_\w+|together\w*)"', script))
     said |= {"yes", "no", "not sure"}
     said |= {f"quality_{one}" for one in ("pass", "warn", "refused", "not assessed")}
     assert said == set(page.words())

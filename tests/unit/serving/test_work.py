@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -59,26 +60,31 @@ def noisy(seed: int) -> bytes:
     return out.getvalue()
 
 
+def through_doors(run, files, capsys, **query):
+    """Return what Python, the command, and the server say of files and of their zip."""
+    python = Predictor.load(run, device="cpu")(files)
+    capsys.readouterr()
+    words = ["predict", str(run), *map(str, files), "--json", "--device=cpu"]
+    assert command(words) == 0
+    shell = json.loads(capsys.readouterr().out)
+    archive = zipped(*((file.name, file.read_bytes()) for file in files))
+    sent = ([("files", f.read_bytes()) for f in files], [("files", archive)])
+    with served.listening(served.Here.with_model(run)) as url:
+        post = partial(httpx.post, f"{url}/v1/predict", timeout=60)
+        single = post(files=sent[0], params=query).json()
+        named = post(files=sent[1]).json()
+    return python, shell, single, named
+
+
 def test_three_doors_give_one_answer(slice_model, tmp_path, capsys) -> None:
     files = []
     for seed in range(5):
         files.append(tmp_path / f"sub-{seed // 2}_{seed}.png")
         files[-1].write_bytes(noisy(seed))
-    predictor = Predictor.load(slice_model, device="cpu")
-    python = predictor(files).predictions.probabilities
-    capsys.readouterr()
-    words = ["predict", str(slice_model), *map(str, files), "--json", "--device=cpu"]
-    assert command(words) == 0
-    shell = json.loads(capsys.readouterr().out)
-    archive = zipped(*((file.name, file.read_bytes()) for file in files))
-    with served.listening(served.Here.with_model(slice_model)) as url:
-        form = [("files", file.read_bytes()) for file in files]
-        single = httpx.post(f"{url}/v1/predict", files=form, timeout=60).json()
-        packed = [("files", archive)]
-        named = httpx.post(f"{url}/v1/predict", files=packed, timeout=60).json()
+    python, shell, single, named = through_doors(slice_model, files, capsys)
     for told in (shell, single, named):
         found = [list(one["probabilities"].values()) for one in told["results"]]
-        assert np.array_equal(found, python)
+        assert np.array_equal(found, python.predictions.probabilities)
         assert told["model"] == shell["model"]
     # Names inside an archive tell who is who, as they do on disk; others tell nothing.
     rest = ("num_scans", "probabilities", "predicted", "abstained", "early")
@@ -90,6 +96,29 @@ def test_three_doors_give_one_answer(slice_model, tmp_path, capsys) -> None:
         one["early"] for one in shell["results"]
     ]
     assert single["participants"] == []
+
+
+def test_three_doors_weigh_the_slices_of_a_visit_alike(tmp_path, capsys) -> None:
+    model = served.write_model(tmp_path / "run", served.SLICES, weighs_slices=True)
+    files = [tmp_path / f"sub-0_slice-{number}.png" for number in range(5)]
+    for number, file in enumerate(files):
+        file.write_bytes(noisy(number))
+    doors = through_doors(model, files, capsys, same_person=True)
+    python, *others = doors
+    weights = python.predictions.weights
+    assert len(set(weights)) == 5
+    assert sum(weights) == pytest.approx(1)
+    pooled = python.predictions.by_participant().probabilities[0]
+    by_hand = weights @ python.predictions.probabilities
+    np.testing.assert_allclose(pooled, by_hand, rtol=1e-12)
+    for told in others:
+        shares = [one["slice_weights"] for one in told["results"]]
+        assert np.array_equal(shares, weights[:, None])
+        found = [list(one["probabilities"].values()) for one in told["results"]]
+        assert np.array_equal(found, python.predictions.probabilities)
+        (person,) = told["participants"]
+        assert list(person["probabilities"].values()) == pooled.tolist()
+        assert {one["early"] for one in told["results"]} == {person["early"]}
 
 
 def test_all_scans_of_one_person_get_one_answer(slices, tmp_path) -> None:

@@ -108,3 +108,25 @@ def test_maps_stand_within_the_page(tmp_path) -> None:
     assert 'src="data:image/png;base64,iVBORw=="' in said
     assert "not faithful here: weak" in said
     assert "<img" not in page(document(result(explanation=None)), FACTS, tmp_path)
+
+
+def test_how_much_each_slice_counts_is_told_where_the_model_weighs_them() -> None:
+    person = {k: v for k, v in result().items() if k not in ("path", "quality")}
+    weights = ([0.125], [0.0625, 0.25], None, [0.5625])
+    other = {"participant_id": "sub-02", "slice_weights": [1.0]}
+    told = [result(n, slice_weights=one) for n, one in enumerate(weights)]
+    people = [person | {"num_scans": 4}, person | {"participant_id": "sub-02"}]
+    said = page(document(*told, result(4, **other), participants=people), FACTS)
+    of = r'<p class="weights small">([^<]*)</p>'
+    assert re.findall(of, said) == [
+        "As the model weighs slices, scan 4 counts most: for 56.2 % of the answer of "
+        "its visit.",
+        *(f"Counts for {words}." for words in (
+            "12.5 % of the answer of its visit, as the model weighs slices",
+            "31.2 % of the answer of its visit, as the model weighs slices: slice 1 "
+            "for 6.2 %, slice 2 for 25.0 %",
+            "56.2 % of the answer of its visit, as the model weighs slices",
+            "100.0 % of the answer of its visit, as the model weighs slices",
+        )),
+    ]  # fmt: skip
+    assert "weighs" not in page(document(result(), participants=[person]), FACTS)

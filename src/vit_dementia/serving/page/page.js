@@ -170,9 +170,10 @@ function tell(answer) {
   if (shown.probabilities) {
     more.push(say("most", { name: shown.predicted, percent: percent(shown.probabilities[shown.predicted]) }));
   }
-  if (together) more.push(say("together", { count: shown.num_scans }));
+  const key = answer.results.some((told) => told.slice_weights) ? "together_weighed" : "together";
+  if (together) more.push(say(key, { count: shown.num_scans }));
   put("said-more", more.join(" "));
-  at("bars").replaceChildren(...classes.map((name) => bar(name, shown.probabilities, classes.length)));
+  at("bars").replaceChildren(...classes.map((name) => likely(name, shown.probabilities, classes.length)));
   put("bars-about", say("bars_about", { percent: percent(1 / classes.length) }));
   const { observed } = shown;
   put("observed", observed ? say("observed", {
@@ -186,6 +187,7 @@ function tell(answer) {
   const far = shown.distance === null ? words.distance_unknown
     : say("distance", { distance: shown.distance.toFixed(2) });
   put("distance", shown.probabilities ? far : "");
+  tellWeights(answer.results);
   tellScans(answer.results);
   offer(answer.results[0]);
   at("answer").hidden = false;
@@ -227,20 +229,34 @@ function drawn(tag, attributes) {
   return made;
 }
 
-function bar(name, probabilities, count) {
-  const share = probabilities ? probabilities[name] : 0;
-  const line = element("li", probabilities ? `${name}: ${percent(share)}` : `${name}: ${words.none}`);
+function likely(name, probabilities, count) {
+  if (!probabilities) return bar(`${name}: ${words.none}`, 0, 1 / count);
+  return bar(`${name}: ${percent(probabilities[name])}`, probabilities[name], 1 / count);
+}
+
+function bar(text, share, even = null) {
+  const line = element("li", text);
   const frame = document.createElement("div");
   frame.className = "bar";
   frame.setAttribute("aria-hidden", "true"); // the number stands above it
   const picture = drawn("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none" });
-  picture.append(
-    drawn("rect", { class: "share", width: 100 * share, height: 10 }),
-    drawn("line", { class: "even", x1: 100 / count, x2: 100 / count, y1: 0, y2: 10 }),
-  );
+  picture.append(drawn("rect", { class: "share", width: 100 * share, height: 10 }));
+  if (even !== null) {
+    picture.append(drawn("line", { class: "even", x1: 100 * even, x2: 100 * even, y1: 0, y2: 10 }));
+  }
   frame.append(picture);
   line.append(frame);
   return line;
+}
+
+function tellWeights(results) {
+  const weighed = results.filter((told) => told.slice_weights);
+  const largest = Math.max(...weighed.flatMap((told) => told.slice_weights));
+  at("weights").hidden = !weighed.length;
+  at("weights-list").replaceChildren(...weighed.flatMap((told) => told.slice_weights.map((share, place) => {
+    const key = told.slice_weights.length > 1 ? "weight_of_slice" : "weight_of_scan";
+    return bar(say(key, { scan: told.scan, slice: place + 1, percent: percent(share) }), share / largest);
+  })));
 }
 
 function tellScans(results) {
