@@ -170,8 +170,25 @@ def test_a_visit_with_a_slice(visit, slice_server, width) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     drop(page, ("1.png", png(1)), ("2.png", png(2)), ("3.txt", b"no scan"))
     assert page.locator("#rows tr").count() == 3
-    page.locator("#rows button").nth(1).click()
-    page.wait_for_selector("#slice:not([hidden])")
+    told = asked_alone(slice_server, png(1), png(2), b"no scan")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    buttons = page.locator("#rows button")
+    for number, one in enumerate(told[:2]):  # each scan has its own answer
+        buttons.nth(number).click()
+        page.wait_for_selector("#slice:not([hidden])")
+        assert page.inner_text("#of-scan").startswith(f"Of scan {number + 1} of 3;")
+        shares = [f"{name}: {100 * p:.1f} %" for name, p in one.items()]
+        assert page.locator("#bars li").all_inner_texts() == shares
+        pressed = [button.get_attribute("aria-pressed") for button in buttons.all()]
+        assert pressed == [str(place == number).lower() for place in range(3)]
+    assert told[2] is None
+
+
+def asked_alone(url: str, *scans: bytes) -> list[dict[str, float] | None]:
+    """Return the probabilities of scans, asked for without the page."""
+    form = [("files", scan) for scan in scans]
+    told = httpx.post(f"{url}/v1/predict", files=form, timeout=60).json()
+    return [one["probabilities"] for one in told["results"]]
 
 
 def test_a_visit_with_a_model_that_was_trained(visit, tmp_path) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import re
 from importlib import resources
 
+import pytest
+
 from vit_dementia.quality.verdict import Verdict
 from vit_dementia.serving import page
 
@@ -31,7 +33,8 @@ def test_every_word_is_said_and_every_word_said_is_there() -> None:
     said |= set(re.findall(r'say\("(\w+)"', script))
     said |= set(re.findall(r'"((?:answer|weight_of)_\w+|together\w*)"', script))
     said |= {"yes", "no", "not sure"}
-    said |= {f"quality_{one}" for one in ("pass", "warn", "refused", "not assessed")}
+    for one in ("pass", "warn", "refused", "not assessed"):
+        said |= {f"quality_{one}", f"verdict_{one}"}
     assert said == set(page.words())
     assert "fail" in Verdict.__args__  # what fails is refused
 
@@ -64,3 +67,37 @@ def test_every_control_has_a_name_and_every_picture_too() -> None:
         assert "aria-label" in canvas
     assert 'role="status"' in html
     assert '<html lang="en">' in html
+
+
+def luminance(color: str) -> float:
+    """Return WCAG's relative luminance of ``#rrggbb``, in [0, 1]."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+    ]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the ratio that WCAG 2.1 asks about."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_words_stand_out_by_day_and_by_night_and_on_paper() -> None:
+    assert contrast("#ffffff", "#767676") == pytest.approx(4.54, abs=0.01)  # of WCAG
+    day, night = (
+        dict(re.findall(r"--([\w-]+): (#\w{6});", part))
+        for part in re.findall(r":root \{(.*?)\}", text("page.css"), re.S)
+    )
+    assert day.keys() == night.keys()
+    for colors in (day, night):
+        for behind in ("paper", "panel"):
+            for words in ("ink", "quiet", "warning"):  # WCAG 1.4.3, AA
+                assert contrast(colors[words], colors[behind]) >= 4.5
+            for lines in ("line", "bar", "accent"):  # WCAG 1.4.11
+                assert contrast(colors[lines], colors[behind]) >= 3
+        assert contrast(colors["on-accent"], colors["accent"]) >= 4.5
+    # Paper is white whatever the screen: there, colors are those of the day.
+    assert "@media screen and (prefers-color-scheme: dark) {" in text("page.css")
+    assert text("page.css").count("prefers-color-scheme") == 1

@@ -37,7 +37,8 @@ async function ask(path, options = {}) {
   if (reply.ok) return reply;
   if (reply.status === 401) at("token-form").hidden = false;
   const told = await reply.json().catch(() => null);
-  throw new Error(told ? told.error.faults.join("; ") : String(reply.status));
+  const cause = told ? told.error.faults.join("; ") : String(reply.status);
+  throw Object.assign(new Error(cause), { status: reply.status });
 }
 
 function send(path, files, signal) {
@@ -80,6 +81,7 @@ async function view(scan, signal) {
   try {
     const reply = await send(`/v1/view?scan=${scan}`, state.files, signal);
     const blob = await reply.blob();
+    if (state.scan !== scan) return;
     state.kind = blob.type === "image/png" ? "slice" : "volume";
     if (state.kind === "volume" && !document.createElement("canvas").getContext("webgl2")) {
       throw new Error(words.no_webgl);
@@ -88,18 +90,35 @@ async function view(scan, signal) {
     await (state.kind === "slice" ? slices : volumes).show(blob);
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    if (state.scan !== scan) return;
     state.kind = "";
     at("no-view").hidden = false;
-    put("no-view", `${words.no_view} ${error.message}`);
+    // Why a scan cannot be read, the answer says.
+    put("no-view", error.status === 422 ? words.no_view : `${words.no_view} ${error.message}`);
   }
+}
+
+async function turnTo(told) {
+  tellScan(told);
+  try {
+    await view(told.scan, state.stop.signal);
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+    return; // other files were dropped meanwhile
+  }
+  if (state.scan !== told.scan) return; // or another scan was asked for
+  offer(told);
+  at("viewer").scrollIntoView();
 }
 
 async function explain() {
   at("explain").disabled = true;
   put("status", words.explaining);
+  const { scan } = state;
   try {
-    const reply = await send(`/v1/explain?scan=${state.scan}`, state.files, state.stop.signal);
+    const reply = await send(`/v1/explain?scan=${scan}`, state.files, state.stop.signal);
     const told = await reply.json();
+    if (state.scan !== scan) return; // it belongs on a scan that is no longer shown
     const bytes = Uint8Array.from(atob(told.map), (letter) => letter.charCodeAt(0));
     const blob = new Blob([bytes], { type: told.media_type });
     const opacity = Number(at("opacity").value);
@@ -118,9 +137,12 @@ async function explain() {
 async function findCases() {
   at("alike").disabled = true;
   put("status", words.cases_finding);
+  const { scan } = state;
   try {
-    const reply = await send(`/v1/cases?scan=${state.scan}`, state.files, state.stop.signal);
-    tellCases((await reply.json()).cases);
+    const reply = await send(`/v1/cases?scan=${scan}`, state.files, state.stop.signal);
+    const { cases } = await reply.json();
+    if (state.scan !== scan) return;
+    tellCases(cases);
     put("status", words.cases_done);
   } catch (error) {
     if (error.name !== "AbortError") put("status", say("failed", { cause: error.message }));
@@ -160,18 +182,30 @@ function sentence(told, positive, negative) {
 }
 
 function tell(answer) {
-  const { classes, calibration } = answer.model;
+  tellWeights(answer.results);
+  tellScans(answer.results);
+  const said = tellScan(answer.results[0]);
+  at("answer").hidden = false;
+  at("history").hidden = false;
+  at("past").append(element("li", say("history_line", { time: new Date().toLocaleTimeString(), answer: said })));
+}
+
+// Of a scan: what is said of whoever is on it, if other scans show them too; its own quality.
+function tellScan(told) {
+  const { model, results, participants } = state.answer;
+  const { classes, calibration } = model;
   const negative = classes.filter((name) => !calibration.positive.includes(name));
-  const together = answer.participants.length === 1 && answer.participants[0].num_scans > 1;
-  const shown = together ? answer.participants[0] : answer.results[0];
+  const person = participants.find((one) => one.participant === told.participant && one.num_scans > 1);
+  const shown = person || told;
   const said = sentence(shown, calibration.positive, negative);
+  put("of-scan", results.length > 1 ? say("of_scan", { number: told.scan, count: results.length }) : "");
   put("said", said);
   const more = [];
   if (shown.probabilities) {
     more.push(say("most", { name: shown.predicted, percent: percent(shown.probabilities[shown.predicted]) }));
   }
-  const key = answer.results.some((told) => told.slice_weights) ? "together_weighed" : "together";
-  if (together) more.push(say(key, { count: shown.num_scans }));
+  const key = told.slice_weights ? "together_weighed" : "together";
+  if (person) more.push(say(key, { count: person.num_scans }));
   put("said-more", more.join(" "));
   at("bars").replaceChildren(...classes.map((name) => likely(name, shown.probabilities, classes.length)));
   put("bars-about", say("bars_about", { percent: percent(1 / classes.length) }));
@@ -181,18 +215,16 @@ function tell(answer) {
     high: percent(observed.high), positive: either(calibration.positive),
   }) : "");
   tellModel(calibration, shown.set);
-  const { quality } = answer.results[0];
-  put("quality", words[`quality_${quality.verdict}`]);
-  at("reasons").replaceChildren(...quality.reasons.map((text) => element("li", text)));
-  const far = shown.distance === null ? words.distance_unknown
-    : say("distance", { distance: shown.distance.toFixed(2) });
-  put("distance", shown.probabilities ? far : "");
-  tellWeights(answer.results);
-  tellScans(answer.results);
-  offer(answer.results[0]);
-  at("answer").hidden = false;
-  at("history").hidden = false;
-  at("past").append(element("li", say("history_line", { time: new Date().toLocaleTimeString(), answer: said })));
+  put("quality", words[`quality_${told.quality.verdict}`]);
+  at("reasons").replaceChildren(...told.quality.reasons.map((text) => element("li", text)));
+  const far = told.distance === null ? words.distance_unknown
+    : say("distance", { distance: told.distance.toFixed(2) });
+  put("distance", told.probabilities ? far : "");
+  at("rows").querySelectorAll("button").forEach((button, place) => {
+    button.setAttribute("aria-pressed", String(results[place] === told));
+  });
+  offer(told);
+  return said;
 }
 
 function offer(told) {
@@ -265,17 +297,14 @@ function tellScans(results) {
     const row = document.createElement("tr");
     const button = element("button", say("show", { number: told.scan }));
     button.type = "button";
-    button.addEventListener("click", async () => {
-      await view(told.scan, state.stop.signal);
-      offer(told);
-    });
+    button.addEventListener("click", () => turnTo(told));
     const first = document.createElement("td");
     first.append(button);
     row.append(
       first,
       element("td", told.early ? words[told.early] : words.none),
       element("td", told.predicted || words.none),
-      element("td", [words[`quality_${told.quality.verdict}`], ...told.quality.reasons].join(" ")),
+      element("td", [words[`verdict_${told.quality.verdict}`], ...told.quality.reasons].join(": ")),
     );
     return row;
   }));
