@@ -22,6 +22,7 @@ from torch import nn
 from vit_dementia.inference.forward import logits_of
 from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.models.slice_scores import telling
+from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.foreground import fits_foreground
 
 MISFIT = (
@@ -71,8 +72,13 @@ class Reader:
     ) -> None:
         self.model = model
         self.fabric = fabric
-        self._network = network or fabric.setup_module(telling(model.network))
-        self._whole = fabric.setup_module(telling(model.network.seeing(None)))
+        self._network = network or self._set_up(model.network)
+        self._whole = self._set_up(model.network.seeing(None))
+
+    def _set_up(self, network: VisionTransformer) -> nn.Module:
+        # Fabric's wrapper begins in training, and would put the network there after
+        # each answer: with dropout, for whoever explains it next.
+        return self.fabric.setup_module(telling(network)).eval()
 
     def __call__(
         self,

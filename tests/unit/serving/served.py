@@ -53,7 +53,9 @@ def write_model(
 ) -> Path:
     """Write a model of random weights that has a line and says yes or no."""
     torch.manual_seed(0)
-    config = VitConfig(embed_dim=24, depth=1, num_heads=2, mlp_dim=48, patch_size=8)
+    config = VitConfig(
+        embed_dim=24, depth=1, num_heads=2, mlp_dim=48, patch_size=8, dropout=0.1
+    )
     network = VisionTransformer(
         architecture(
             "ViT-Ti/16",

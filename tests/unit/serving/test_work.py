@@ -219,6 +219,19 @@ def test_what_the_answer_hangs_on_lies_on_the_scan(slices, tmp_path) -> None:
     assert none.status == 422
 
 
+def test_a_map_is_the_same_before_and_after_an_answer(
+    slices, slice_model, tmp_path
+) -> None:
+    maps = []
+    for number in range(2):  # a network that learned with dropout has it no longer
+        asked(slices, tmp_path / f"answer-{number}", noisy(0))
+        reply = asked(slices, tmp_path / f"map-{number}", noisy(0), question="explain")
+        maps.append(reply.body["map"])
+    alone = Work(slice_model, "cpu", ServingLimits())
+    fresh = asked(alone, tmp_path / "alone", noisy(0), question="explain")
+    assert maps == [fresh.body["map"]] * 2
+
+
 def test_a_scan_unlike_the_training_is_neither_answered_nor_explained(
     slice_model, tmp_path
 ) -> None:
