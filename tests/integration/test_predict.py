@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from tests.unit.serving.served import SLICES, calibrate, picture, write_model
 
+from vit_dementia.cli.predict import _tell
 from vit_dementia.errors import ConfigError
+from vit_dementia.evaluation.calibrated import Sets
 from vit_dementia.inference.growing import GrowingTables
-from vit_dementia.inference.model_folder import read_model_folder, write_model_folder
+from vit_dementia.inference.model_folder import (
+    read_model_folder,
+    write_likeness,
+    write_model_folder,
+)
 from vit_dementia.inference.predictor import Predictor
+from vit_dementia.preparation.likeness import Likeness
 from vit_dementia.workflows import predict_apart
 from vit_dementia.workflows.apart import Died
 from vit_dementia.workflows.predict_apart import OnCluster, opened
@@ -62,6 +71,46 @@ def test_the_page_tells_what_the_document_tells_and_names_no_file(
 
 def _shares(told) -> list[float]:
     return list((told["probabilities"] or {}).values())
+
+
+def test_the_text_tells_what_the_document_tells(
+    scans, command, tmp_path, capsys
+) -> None:
+    model = calibrate(
+        write_model(tmp_path / "sets", SLICES), sets=Sets(0.9, 0.7, 20, "test")
+    )
+    images = np.stack([picture(seed)[None] for seed in range(20)])
+    write_likeness(model, Likeness.of(images))
+    nobody = shutil.copy(scans[0], tmp_path / "Doe" / "nobody.png")
+    words = ("predict", model, *scans, nobody, "--device=cpu")
+    document = json.loads(command(*words, "--json", check=3).stdout)
+    done = command(*words, check=3)
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    told = [one for one in document["results"] if one["probabilities"]]
+    people = document["participants"]
+    names = [one["path"] for one in told]
+    names += [f"{one['participant_id']} (1 scans)" for one in people]
+    assert [line[0] for line in lines] == names
+    for line, one in zip(lines, [*told, *people], strict=True):
+        shares = "  ".join(f"{c} {p:.3f}" for c, p in one["probabilities"].items())
+        assert line[1:3] == [one["predicted"], shares]
+        seen, rest = one["observed"], []
+        if one.get("participant_id") is None or one in people:
+            rest = [
+                f"MildDemented: {one['early']}",
+                f"not ruled out: {', '.join(one['set'])}",
+                f"{seen['share']:.0%} [{seen['low']:.0%}, {seen['high']:.0%}] of "
+                f"{seen['n_participants']} participants told alike were MildDemented",
+            ]
+        if "quality" in one:
+            rest += [f"distance {one['distance']:.2f} (limit 1)", "not assessed"]
+        assert line[3:] == rest
+    assert f"refused: {scans[3]}: " in done.stderr
+    reasons = [f"{told[0]['path']}: too dark", "too coarse"]
+    told[0]["quality"] = {"verdict": "warn", "reasons": reasons}
+    _tell(document)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.endswith("(limit 1)\twarn: too dark; too coarse")
 
 
 def test_what_is_observed_is_the_bin_of_the_participants_probability(

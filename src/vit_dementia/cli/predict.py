@@ -164,17 +164,16 @@ def _kept_in(out: Path, predictor: Predictor, engine: str, places: Places) -> Ke
 
 def _tell(document: dict[str, Any]) -> None:
     """Print the answers as lines of tab-separated text."""
-    answered = [result for result in document["results"] if result["probabilities"]]
-    for result in answered:
-        _print(result["path"], result["predicted"], _shares(result))
-    positive = " or ".join(document["model"]["calibration"]["positive"])
+    model = document["model"]
+    positive = " or ".join(model["calibration"]["positive"])
+    for result in document["results"]:
+        if result["probabilities"]:
+            known = result["participant_id"] is not None  # a line of theirs follows
+            said = [] if known else _conclusions(result, positive)
+            _print(result["path"], *_estimates(result), *said, *_remarks(result))
     for person in document["participants"]:
         name = f"{person['participant_id']} ({person['num_scans']} scans)"
-        said = [person["predicted"], _shares(person)]
-        if person["early"] is not None:
-            said.append(f"{positive}: {person['early']}")
-        _print(name, *said)
-    model = document["model"]
+        _print(name, *_estimates(person), *_conclusions(person, positive))
     say(f"answered by the model {model['sha256'][:12]}, {model['trained_on']}")
     if reason := model["allow_leakage"]:
         say(f"this model was trained across a leak: {reason}")
@@ -185,5 +184,30 @@ def _print(*cells: str) -> None:
     print("\t".join(map(escaped, cells)))
 
 
-def _shares(result: dict[str, Any]) -> str:
-    return "  ".join(f"{name} {p:.3f}" for name, p in result["probabilities"].items())
+def _estimates(told: dict[str, Any]) -> list[str]:
+    shares = (f"{name} {p:.3f}" for name, p in told["probabilities"].items())
+    return [told["predicted"], "  ".join(shares)]
+
+
+def _conclusions(told: dict[str, Any], positive: str) -> list[str]:
+    """Return what follows from probabilities, as far as the model is calibrated."""
+    said = []
+    if told["early"] is not None:
+        said.append(f"{positive}: {told['early']}")
+    if told["set"] is not None:
+        said.append(f"not ruled out: {', '.join(told['set']) or 'nothing'}")
+    if (seen := told["observed"]) is not None:
+        share, low, high = (f"{seen[name]:.0%}" for name in ("share", "low", "high"))
+        told_alike = f"{seen['n_participants']} participants told alike"
+        said.append(f"{share} [{low}, {high}] of {told_alike} were {positive}")
+    return said
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
+    """Return how far a scan is from those of the training, and its quality."""
+    said = []
+    if result["distance"] is not None:
+        said.append(f"distance {result['distance']:.2f} (limit 1)")
+    quality = result["quality"]
+    reasons = [text.removeprefix(f"{result['path']}: ") for text in quality["reasons"]]
+    return [*said, ": ".join(filter(None, [quality["verdict"], "; ".join(reasons)]))]
