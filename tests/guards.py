@@ -107,7 +107,6 @@ def run_pytest(tree: Path, tests: tuple[str, ...], said: Path) -> None:
     os.environ.pop("PYTEST_ADDOPTS", None)
     os.chdir(tree)
     sys.path[:0] = [str(tree / "src"), str(tree)]
-    # Shapes are not checked here: that would take longer than the tests.
     code = BROKEN
     options = "addopts=--doctest-modules --import-mode=importlib --strict-markers"
     with (
@@ -117,9 +116,8 @@ def run_pytest(tree: Path, tests: tuple[str, ...], said: Path) -> None:
         suppress(Exception),  # then the code says that nothing ran
     ):
         code = pytest.main(
-            ["-q", "-x", "-o", options, "-p", "no:cacheprovider", "-p", "no:jaxtyping",
-             *tests]
-        )  # fmt: skip
+            ["-q", "-x", "-o", options, "-p", "no:cacheprovider", *tests]
+        )
     sys.exit(int(code))
 
 

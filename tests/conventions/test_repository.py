@@ -65,3 +65,10 @@ def test_pictures_are_in_the_documentation_only(repository, tracked_files) -> No
 def test_lines_end_as_on_unix(tracked_files) -> None:
     texts = (p for p in tracked_files if p.suffix not in PICTURES)
     assert [str(p) for p in texts if b"\r" in p.read_bytes()] == []
+
+
+def test_shapes_are_checked_wherever_tests_run_but_in_make_test(repository) -> None:
+    lines = (repository / "Makefile").read_text("utf-8").splitlines()
+    runs = [line.strip() for line in lines if line.startswith("\t$(PYTEST)")]
+    assert [run for run in runs if "$(SHAPES)" not in run] == ["$(PYTEST)"]
+    assert len(runs) >= 6
