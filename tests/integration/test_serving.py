@@ -204,6 +204,8 @@ def test_a_visit_with_a_model_that_was_trained(visit, tmp_path) -> None:
         said = page.inner_text("#answer")
         assert re.search(r"Distance from the scans of the training: 0\.\d\d", said)
         assert re.search(r"Tested on \d+ participants .*AUROC", said)
+        trained = r"Model [0-9a-f]{12}, trained on \d+ training participants"
+        assert re.match(trained, page.inner_text("#model"))
         explain(page)
         page.click("#alike")
         page.wait_for_selector("#cases:not([hidden])")

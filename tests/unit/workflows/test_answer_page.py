@@ -59,7 +59,8 @@ def test_answers_are_told_in_words_with_what_is_known_of_the_model() -> None:
                   "Cannot be ruled out: AD", "scans of the training: 0.42, where",
                   "Of 10 participants left out", "80 % (95 % interval 49 to 94 %)",
                   "mended (temperature) on 30",
-                  "AUROC 0.80", "reaches 0.75", "not above the floor"):  # fmt: skip
+                  "AUROC 0.80 [0.70, 0.90]. ", "reaches 0.75. ",
+                  "not above the floor"):  # fmt: skip
         assert words in said
     assert "never tested" in page(document(result()), FACTS)
     bare = FACTS | {"scaling": "none", "allow_leakage": "old script"}

@@ -358,7 +358,9 @@ at("save").addEventListener("click", () => {
 async function meet() {
   try {
     state.model = await (await ask("/v1/model")).json();
-    put("model", say("model", { identity: state.model.sha256.slice(0, 12) }));
+    put("model", say("model", {
+      identity: state.model.sha256.slice(0, 12), trained: state.model.trained_on,
+    }));
   } catch (error) {
     put("status", say("failed", { cause: error.message }));
   }
