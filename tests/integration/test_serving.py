@@ -125,6 +125,26 @@ def drop(page, *files: tuple[str, bytes]) -> None:
     assert page.inner_text("#status") == "The answer is here."
 
 
+def let_fall(page, *paths: Path) -> None:
+    """Drag files and folders onto the page as a hand does, and wait for the answer."""
+    told = page.locator("#past li").count()
+    page.evaluate("scrollTo(0, 0)")
+    box = page.locator("#drop").bounding_box()
+    dragged = {"items": [], "files": list(map(str, paths)), "dragOperationsMask": 1}
+    where = {"x": box["x"] + 30, "y": box["y"] + 30, "data": dragged}
+    hand = page.context.new_cdp_session(page)
+    for step in ("dragEnter", "dragOver"):
+        hand.send("Input.dispatchDragEvent", {"type": step, **where})
+    assert page.locator("#drop").get_attribute("class") == "over"
+    hand.send("Input.dispatchDragEvent", {"type": "drop", **where})
+    page.wait_for_function(
+        "told => document.querySelectorAll('#past li').length > told"
+        " || document.getElementById('status').textContent.startsWith('No answer')",
+        arg=told,
+    )
+    assert page.inner_text("#status") == "The answer is here."
+
+
 def explain(page) -> None:
     page.click("#explain")
     page.wait_for_selector("#map-about:not(:empty), #status:has-text('No answer')")
@@ -143,14 +163,15 @@ def colored(pixels: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("width", [1100, 360])
-def test_a_visit_with_a_slice(visit, slice_server, width) -> None:
+def test_a_visit_with_a_slice(visit, slice_server, width, tmp_path) -> None:
     dark = "dark" if width < 500 else "light"
     page = visit(
         slice_server, viewport={"width": width, "height": 900}, color_scheme=dark
     )
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
-    drop(page, ("Doe^Jane.png", png()))
+    (tmp_path / "Doe^Jane.png").write_bytes(png())
+    let_fall(page, tmp_path / "Doe^Jane.png")
     assert page.evaluate("document.activeElement.id") == "answer"
     before = seen(page, "#slice")
     assert before.max() > 150
@@ -271,7 +292,7 @@ def test_a_visit_with_a_volume_and_a_zip_of_dicom(
         tmp_path / "scan.nii.gz",
         Volume(head().astype(np.float32), np.diag([4.4, 4.4, 4.4, 1.0])),
     )
-    drop(page, ("scan.nii.gz", (tmp_path / "scan.nii.gz").read_bytes()))
+    let_fall(page, tmp_path / "scan.nii.gz")
     plain = seen(page, "#volume")
     assert plain.max() > 150
     explain(page)
@@ -287,9 +308,16 @@ def test_a_visit_with_a_volume_and_a_zip_of_dicom(
         ImagePositionPatient=lambda n: [-side, -side, 4 * n],
     )
     members = ((f"Doe/{file.name}", file.read_bytes()) for file in files)
-    drop(page, ("dicom.zip", zipped(*members)))
-    assert seen(page, "#volume").max() > 150
-    assert page.inner_text("#quality") != "Refused."
+    (tmp_path / "dicom.zip").write_bytes(zipped(*members))
+    shares = []
+    for name in ("dicom.zip", "dicom"):
+        let_fall(page, tmp_path / name)
+        assert seen(page, "#volume").max() > 150
+        assert page.inner_text("#quality") != "Refused."
+        assert page.locator("#scans").is_hidden()  # it is one scan
+        shares.append(page.locator("#bars li").all_inner_texts())
+    assert shares[0] == shares[1]
+    assert page.locator("#past li").count() == 3
     assert "Doe" not in page.content()
     page.pdf()  # it can be printed
 
