@@ -114,7 +114,8 @@ def _sibling(path: Path, here: str, there: str) -> Path:
                 if path.with_name(stem + other).is_file():
                     return path.with_name(stem + other)
             raise ScanError(
-                f"{path}: is one half of a pair; {stem + wanted} is needed beside it"
+                f"{path}: is one half of a pair; the {wanted} file of the same name is "
+                "needed beside it"
             )
     return path
 

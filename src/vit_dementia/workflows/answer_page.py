@@ -7,6 +7,7 @@ has the number of its place among those asked about.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,7 @@ _ANSWERS = {
     "not sure": "Not sure: the model cannot tell the sides apart here, and abstains.",
     None: "No yes or no: too few people were there to draw a line for this model.",
 }
+_SOME_FILE = "(a file of it)"
 _REFUSED = "No answer: the scan was refused."
 
 
@@ -73,7 +75,7 @@ def _card(
     quality = told.get("quality", {"verdict": "", "reasons": []})
     reasons = quality["reasons"]
     if "path" in told:
-        reasons = [text.replace(f"{told['path']}: ", "") for text in reasons]
+        reasons = [_without(told["path"], text) for text in reasons]
     return {
         "who": told["participant_id"],
         "num_scans": told.get("num_scans", 1),
@@ -109,6 +111,21 @@ def _heaviest(
         return None
     share, number = max(found)
     return -number, share
+
+
+def _without(path: str, reason: str) -> str:
+    """Return a reason without the path of its scan, and without those inside it.
+
+    >>> _without("a.png", "a.png: is empty")
+    'is empty'
+    >>> _without("a", "a: found 2 series, such as a/b.dcm; name a file of one")
+    'found 2 series, such as (a file of it); name a file of one'
+    """
+    bare = reason.replace(f"{path}: ", "")
+    for file in sorted(map(str, Path(path).rglob("*")), reverse=True):
+        bare = bare.removeprefix(f"{file}: ").replace(file, _SOME_FILE)
+    inside = re.escape(path) + r"[/\\][^:;]*"  # of an archive, and what is gone
+    return re.sub(inside, _SOME_FILE, bare)
 
 
 def _map(told: Mapping[str, Any] | None, maps: Path | None) -> dict[str, Any] | None:

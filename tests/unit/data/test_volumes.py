@@ -110,7 +110,7 @@ def test_a_pair_is_read_by_either_name(tmp_path) -> None:
     for name in ("scan.img", "scan.hdr"):
         assert np.array_equal(read_volume(tmp_path / name).voxels, voxels_of())
     (tmp_path / "scan.img").unlink()
-    with pytest.raises(ScanError, match=r"scan\.img"):
+    with pytest.raises(ScanError, match=r"scan\.hdr: is one half .* the \.img file"):
         read_volume(tmp_path / "scan.hdr")
 
 

@@ -283,6 +283,18 @@ def test_a_zip_of_dicom_is_one_scan_and_tells_nothing(
     assert not cut.body["results"][0]["probabilities"]
 
 
+def test_half_a_pair_is_refused_without_the_name_of_its_other_half(
+    slabs, tmp_path
+) -> None:
+    voxels = served.head().astype(np.float32)
+    nib.save(nib.Nifti1Pair(voxels, np.eye(4)), tmp_path / "half.hdr")
+    archive = zipped((f"{SENTINEL}.hdr", (tmp_path / "half.hdr").read_bytes()))
+    reply = asked(slabs, tmp_path / "1", archive)
+    (reason,) = reply.body["results"][0]["quality"]["reasons"]
+    assert reason.startswith("is one half of a pair; the .img file")
+    assert SENTINEL not in json.dumps(reply.body)
+
+
 def test_series_between_which_one_must_choose_are_listed_without_their_files(
     slabs, tmp_path, write_series
 ) -> None:

@@ -131,3 +131,29 @@ def test_how_much_each_slice_counts_is_told_where_the_model_weighs_them() -> Non
         )),
     ]  # fmt: skip
     assert "weighs" not in page(document(result(), participants=[person]), FACTS)
+
+
+def test_no_file_of_a_refused_study_is_named(tmp_path) -> None:
+    study = tmp_path / "secret"
+    study.mkdir()
+    for name in ("Doe: 1.dcm", "Doe; 2.dcm"):
+        (study / name).write_bytes(b"x")
+    reasons = [
+        f"{study}: found 2 series: 3 slices, such as {study}/Doe: 1.dcm; 4 slices, "
+        f"such as {study}/Doe; 2.dcm; name a file of one of them",
+        f"{study}/Doe; 2.dcm: its header has no spacing; needs it",
+        f"{study}/gone.dcm: cannot be opened",
+    ]
+    told = [
+        result(
+            path=str(study),
+            probabilities=None,
+            quality={"verdict": "refused", "reasons": [reason]},
+        )
+        for reason in reasons
+    ]
+    said = page(document(*told), FACTS)
+    assert "found 2 series: 3 slices, such as (a file of it); 4 slices" in said
+    assert "<li>its header has no spacing; needs it" in said
+    for word in ("secret", "Doe", "dcm", str(tmp_path)):
+        assert word not in said
