@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from tests.integration.conftest import CLASSES, TINY, paint_cohort
+from tests.unit.data.pictures import tiff
 
 pytestmark = pytest.mark.torture
 
@@ -77,6 +78,7 @@ def flat(value: int, height: int = 32, width: int = 24) -> bytes:
 
 
 GOOD_PNG, GOOD_JPEG = saved("PNG"), saved("JPEG")
+COLOR = Image.fromarray(SLICE).convert("RGB")
 
 
 def comment_of_64_mb() -> bytes:
@@ -90,6 +92,19 @@ def sliver() -> bytes:
 
 def noise() -> bytes:
     return bytes(RNG.integers(128, 256, 400, dtype=np.uint8))
+
+
+def pages() -> bytes:
+    return saved("TIFF", save_all=True, append_images=[Image.fromarray(255 - SLICE)])
+
+
+def short_palette() -> bytes:
+    header = struct.pack(">IIBBBBB", 24, 32, 8, 3, 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.tobytes() for row in SLICE))
+    chunks = ((b"IHDR", header), (b"PLTE", bytes(3) + b"\xff" * 3), (b"IDAT", rows))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*one) for one in (*chunks, (b"IEND", b""))
+    )
 
 
 # Row of the catalog: what makes the file, and what the refusal says.
@@ -119,6 +134,16 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "img-white": (lambda: flat(255), "same value"),
     "img-one-pixel": (lambda: flat(7, 1, 1), "same value"),
     "img-sliver": (sliver, "as long as wide"),
+    "img-jpeg-2000": (lambda: saved("JPEG2000"), "found a JPEG 2000 image"),
+    "img-avif": (lambda: saved("AVIF", COLOR), "HEIC or AVIF"),
+    "img-pages": (pages, "2 pages"),
+    "img-below-zero": (lambda: tiff(SLICE.astype(np.int16) - 128), "black as 0"),
+    "img-signed-8bit": (lambda: tiff((SLICE - 128).view(np.int8)), "black as 0"),
+    "img-white-is-zero-float": (
+        lambda: tiff(255 - SLICE.astype(np.float32), white_is_zero=True),
+        "black is not known",
+    ),
+    "img-palette-short": (short_palette, "its palette has 2"),
 }
 
 
@@ -171,18 +196,32 @@ def sixteen(factor: int) -> bytes:
     return saved("PNG", Image.fromarray(SLICE.astype(np.uint16) * factor))
 
 
+def clear_white_of_16_bits() -> bytes:
+    """Return the control in 16 bits, with its darkest gray told as clear white."""
+    clear = np.where(SLICE.min() == SLICE, 65535, SLICE.astype(np.uint16) * 256)
+    return saved("PNG", Image.fromarray(clear.astype(np.uint16)), transparency=65535)
+
+
 def layered(alpha: int, mode: str) -> Image.Image:
     image = Image.fromarray(SLICE).convert(mode)
     image.putalpha(alpha)
     return image
 
 
-COLOR = Image.fromarray(SLICE).convert("RGB")
 INDEXED = Image.fromarray(SLICE).convert("P")
 # Row of the catalog: the name, and the file.
 SAME: dict[str, tuple[str, bytes]] = {
     "img-16bit": ("a.png", sixteen(257)),
     "img-16bit-12": ("a.png", sixteen(16)),
+    "img-32bit": ("a.tif", tiff(SLICE.astype(np.uint32) * 16_843_009)),
+    "img-32bit-signed": ("a.tif", tiff(SLICE.astype(np.int32) * 8_000_000)),
+    "img-float": ("a.tif", tiff(SLICE.astype(np.float32) / 1e6)),
+    "img-white-is-zero": ("a.tif", tiff(255 - SLICE, white_is_zero=True)),
+    "img-16bit-transparent": ("a.png", clear_white_of_16_bits()),
+    "img-animated-webp": (
+        "a.webp",
+        saved("WEBP", save_all=True, append_images=[COLOR], lossless=True),
+    ),
     "img-cmyk": ("a.tif", saved("TIFF", COLOR.convert("CMYK"))),
     "img-palette": ("a.png", saved("PNG", INDEXED)),
     "img-palette-alpha": ("a.png", saved("PNG", INDEXED, transparency=b"\xff" * 256)),

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from PIL import ExifTags, Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -27,6 +27,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vit_dementia.data.jpeg import num_scans
+from vit_dementia.data.modes import DEEP, check_colors, num_colors, pixels_of
 from vit_dementia.data.opening import Deadline, TimedBytes, opened
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
@@ -69,7 +70,16 @@ _DECODER_ERRORS = (
 )
 
 _NEEDED = "an image file"
-_GRAY_16 = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+_OTHERS = (  # formats that are told by name, and where their marks stand
+    ("a GIF image", 0, b"GIF8"),
+    ("a JPEG 2000 image", 4, b"jP  \r\n"),
+    ("a HEIC or AVIF image, or a film", 4, b"ftyp"),
+    ("a BigTIFF image", 0, b"II+\0"),
+    ("a BigTIFF image", 0, b"MM\0+"),
+    ("a PDF document", 0, b"%PDF"),
+    ("a zip archive", 0, b"PK\3\4"),
+    ("gzip", 0, b"\x1f\x8b"),
+)
 _TURNED = range(5, 9)  # EXIF orientations that swap rows and columns
 
 
@@ -99,8 +109,11 @@ def read_slice(
             _check_header(path, kind, image, limits)
             if kind == "JPEG":
                 _check_scans(path, content, image, limits)
+            colors = num_colors(image)
             image.load()
-            pixels = _pixels(path, ImageOps.exif_transpose(image), image, channels)
+            upright = ImageOps.exif_transpose(image)
+            check_colors(path, upright, colors)
+            pixels = pixels_of(path, upright, image, channels)
     except MemoryError as error:
         raise ScanError(f"{path}: too large for this machine's memory") from error
     except _DECODER_ERRORS as error:
@@ -148,14 +161,27 @@ def _kind_of(path: Path, head: bytes) -> str:
     elif head.startswith(b"BM"):
         kind = "BMP"
     if kind is None:
-        text = head.lstrip().lower()
-        found = "text or HTML" if text[:1] == b"<" or text.isascii() else "other bytes"
         raise ScanError(
-            f"{path}: found {found}; a PNG, JPEG, TIFF, WebP or BMP image is needed"
+            f"{path}: found {_name_of_other(head)}; a PNG, JPEG, TIFF, WebP or BMP "
+            "image is needed"
         )
     if path.suffix.lower().lstrip(".") not in _SUFFIX_OF.get(kind, "bmp").split():
         log.info("%s: is a %s image in spite of its name", path, kind)
     return kind
+
+
+def _name_of_other(head: bytes) -> str:
+    r"""Say what the first bytes of a file are that is no picture of ours.
+
+    >>> _name_of_other(b"GIF89a"), _name_of_other(b"<html>"), _name_of_other(b"\1\0a")
+    ('a GIF image', 'text or HTML', 'other bytes')
+    """
+    for name, at, mark in _OTHERS:
+        if head[at:].startswith(mark):
+            return name
+    text = head.lstrip()
+    is_text = text.isascii() and text.decode("ascii").replace("\n", "").isprintable()
+    return "text or HTML" if text[:1] == b"<" or is_text else "other bytes"
 
 
 def _check_whole(path: Path, kind: str, content: bytes, limits: Limits) -> None:
@@ -219,7 +245,7 @@ def _check_header(path: Path, kind: str, image: ImageFile, limits: Limits) -> No
         raise ScanError(f"{path}: holds {frames} pages; one slice in a file is needed")
     if frames > 1:
         log.info("%s: holds %d frames; the first is read", path, frames)
-    if _bits(kind, image) > 8 and image.mode not in _GRAY_16 | {"I", "F"}:
+    if _bits(kind, image) > 8 and image.mode not in DEEP:
         raise ScanError(
             f"{path}: 16-bit color (or alpha), of which half would be lost; "
             "save it as 16-bit gray without alpha or as 8-bit color"
@@ -234,46 +260,6 @@ def _bits(kind: str, image: ImageFile) -> int:
     if kind == "TIFF":
         return int(max(getattr(image, "tag_v2", {}).get(258, (8,))))  # BitsPerSample
     return 8
-
-
-def _pixels(
-    path: Path, upright: Image.Image, image: ImageFile, channels: int
-) -> Float32[np.ndarray, "c h w"]:
-    """Turn a decoded image of any mode into floating-point channels."""
-    if upright.mode in _GRAY_16 or upright.mode in {"I", "F"}:
-        log.info("%s: gray values of more than 8 bits, scaled by their own range", path)
-        gray = np.asarray(upright).astype(np.float32)
-        if upright.mode in _GRAY_16 and _white_is_zero(image):
-            gray = 65535 - gray  # Pillow undoes MinIsWhite only for 8 bits
-        return gray[None]
-    if upright.mode == "1":
-        upright = upright.convert("L")
-    if "transparency" in upright.info or upright.mode in {
-        "LA", "PA", "La", "RGBA", "RGBa",
-    }:  # fmt: skip
-        upright = _on_black(path, upright)
-    # Luma of an image whose channels are equal is exactly that channel.
-    return _planes(np.asarray(upright.convert("L" if channels == 1 else "RGB")))
-
-
-def _on_black(path: Path, image: Image.Image) -> Image.Image:
-    """Composite transparent pixels on black, the color of air in MRI."""
-    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
-    layer = (image.convert(straight) if straight else image).convert("RGBA")
-    if layer.getchannel("A").getextrema() != (255, 255):
-        log.info("%s: transparent pixels were put on black", path)
-    black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-    return Image.alpha_composite(black, layer)
-
-
-def _planes(array: UInt8[np.ndarray, "*axes"]) -> Float32[np.ndarray, "c h w"]:
-    planes = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-    return planes.astype(np.float32)
-
-
-def _white_is_zero(image: ImageFile) -> bool:
-    tags = getattr(image, "tag_v2", {})
-    return bool(tags.get(262) == 0)  # PhotometricInterpretation: WhiteIsZero
 
 
 def _one_line(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from vit_dementia.errors import ScanError
 from vit_dementia.preparation.stored import Stored
 
 BRIGHT_PERCENTILE = 99.5  # of the pixels above zero: white, whatever the file's unit
+COLDEST = -0.1  # of white; what is darker is no air in MRI
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +59,19 @@ class SlicePreprocessing(Stored):
         """Return the slice in 8 bit at the size of the model.
 
         Raises:
-            ScanError: if the slice holds nothing but one value.
+            ScanError: if the slice holds nothing but one value, or much below 0.
         """
-        bright = image[image > 0]
-        if bright.size == 0 or image.min() == image.max():
+        if image.min() == image.max():
             raise ScanError(
                 "every pixel has the same value; needs a picture of a brain"
             )
-        white = np.percentile(bright, BRIGHT_PERCENTILE)
+        bright = image[image > 0]
+        white = np.percentile(bright, BRIGHT_PERCENTILE) if bright.size else 0.0
+        if image.min() < COLDEST * white:
+            raise ScanError(
+                f"dark pixels down to {image.min():g} beside bright ones of {white:g}, "
+                "as in CT or in an image that was normalized; needs black as 0"
+            )
         scaled = np.clip(image / white, 0.0, 1.0).astype(np.float32)
         return np.stack([self._resize(channel) for channel in scaled])
 

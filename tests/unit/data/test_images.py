@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.unit.data.pictures import tiff
 
 from vit_dementia.data.images import probe_size, read_slice
 from vit_dementia.errors import ScanError
@@ -95,6 +96,57 @@ def test_sixteen_bits_with_white_as_zero_are_inverted(tmp_path) -> None:
     np.testing.assert_array_equal(read_slice(tmp_path / "x.tif")[0], 65535 - GRAY_16)
 
 
+@pytest.mark.parametrize(
+    "dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "f4"], ids=lambda dtype: dtype
+)
+def test_a_tiff_of_any_numbers_gives_those_numbers(tmp_path, dtype) -> None:
+    ends = (-3, 4) if dtype == "f4" else np.iinfo(dtype)
+    low, high = ends if dtype == "f4" else (ends.min, ends.max)
+    pixels = np.linspace(low, high, 260).reshape(20, 13).astype(dtype)
+    (tmp_path / "x.tif").write_bytes(tiff(pixels))
+    np.testing.assert_array_equal(
+        read_slice(tmp_path / "x.tif")[0], pixels.astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["u4", "i4", "f4"])
+def test_a_tiff_of_32_bits_whose_black_is_not_known_is_refused(tmp_path, dtype) -> None:
+    content = tiff(GRAY.astype(dtype), white_is_zero=True)
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(ScanError, match=r"black is not known|pixel mode"):
+        read_slice(tmp_path / "x.tif")
+
+
+def test_the_transparent_gray_of_sixteen_bits_becomes_black(tmp_path) -> None:
+    white = np.where(GRAY_16 > 9999, GRAY_16, 65535)
+    Image.fromarray(white).save(tmp_path / "x.png", transparency=65535)
+    expected = np.where(white < 65535, white, 0)
+    np.testing.assert_array_equal(read_slice(tmp_path / "x.png")[0], expected)
+
+
+def test_a_color_that_the_palette_does_not_have_is_refused(tmp_path) -> None:
+    Image.fromarray(GRAY).convert("P").save(tmp_path / "x.png")
+    content = (tmp_path / "x.png").read_bytes()
+    at = content.index(b"PLTE")
+    (length,) = struct.unpack(">I", content[at - 4 : at])
+    body = b"PLTE" + content[at + 4 : at + 10]
+    short = struct.pack(">I", 6) + body + struct.pack(">I", zlib.crc32(body))
+    rest = content[at + 4 + length + 4 :]
+    (tmp_path / "x.png").write_bytes(content[: at - 4] + short + rest)
+    with pytest.raises(ScanError, match="its palette has 2"):
+        read_slice(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("GIF", "GIF"), ("JPEG2000", "JPEG 2000"), ("AVIF", "AVIF"), ("PDF", "PDF")],
+)
+def test_a_format_that_is_not_read_is_called_by_its_name(tmp_path, kind, named) -> None:
+    Image.fromarray(GRAY).convert("RGB").save(tmp_path / "x.png", kind)
+    with pytest.raises(ScanError, match=f"found .*{named}.*; a PNG"):
+        read_slice(tmp_path / "x.png")
+
+
 @pytest.mark.parametrize("orientation", TURN_THAT_EXIF_UNDOES)
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
 def test_exif_orientation_is_undone(tmp_path, orientation, suffix) -> None:
@@ -176,7 +228,7 @@ def damaged_files(tmp_path: Path) -> dict[str, tuple[bytes, str]]:
         "text.jpg": (b"just text in a file", "text or HTML"),
         "random.png": (RNG.bytes(300), "other bytes"),
         "eps.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "text"),
-        "gif.png": (b"GIF89a" + bytes([200] * 30), "other bytes"),
+        "gif.png": (b"GIF89a" + bytes([200] * 30), "a GIF image"),
         "rgb16.png": (png(2, 1, 16, 2, bytes(13)), "16-bit color"),
         "la16.png": (png(2, 1, 16, 4, bytes(9)), "16-bit color"),
     }

@@ -69,6 +69,19 @@ def test_an_empty_picture_is_refused(value) -> None:
         SlicePreprocessing(size=(8, 8))(np.full((1, 8, 8), value, np.float32))
 
 
+@pytest.mark.parametrize("shift", [-60, -200, -1000])
+def test_a_picture_with_black_far_below_zero_is_refused(shift) -> None:
+    image = np.linspace(0, 255, 24 * 32, dtype=np.float32).reshape(1, 32, 24)
+    with pytest.raises(ScanError, match=r"dark pixels down to .* needs black as 0"):
+        SlicePreprocessing(size=(32, 24))(image + np.float32(shift))
+
+
+def test_a_little_below_zero_is_black() -> None:
+    image = np.linspace(0, 255, 24 * 32, dtype=np.float32).reshape(1, 32, 24)
+    prepared = SlicePreprocessing(size=(32, 24))(image - np.float32(9))
+    np.testing.assert_array_equal(prepared[0, 0, 0], 0)
+
+
 def test_gray_color_and_16_bit_files_of_one_picture_give_one_tensor(tmp_path) -> None:
     pixels = _disc(32, 32)[0].astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "gray.png")
