@@ -196,7 +196,9 @@ def test_a_visit_with_a_slice(visit, slice_server, width, tmp_path) -> None:
     buttons = page.locator("#rows button")
     for number, one in enumerate(told[:2]):  # each scan has its own answer
         buttons.nth(number).click()
-        page.wait_for_selector("#slice:not([hidden])")
+        said = f"Scan {number + 1} is shown, with its answer."
+        page.wait_for_selector(f"#status:has-text('{said}')")
+        assert page.locator("#slice").is_visible()
         assert page.inner_text("#of-scan").startswith(f"Of scan {number + 1} of 3;")
         shares = [f"{name}: {100 * p:.1f} %" for name, p in one.items()]
         assert page.locator("#bars li").all_inner_texts() == shares

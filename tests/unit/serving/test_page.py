@@ -48,6 +48,11 @@ def page_source() -> str:
     return text("page.html.j2")
 
 
+def test_the_browser_keeps_nothing_beyond_the_tab() -> None:
+    kept = r"localStorage|sessionStorage|indexedDB|caches\b|cookie|serviceWorker"
+    assert not re.search(kept, "".join(map(text, SCRIPTS)))
+
+
 def test_no_script_or_style_stands_in_the_page_and_nothing_comes_from_outside() -> None:
     html = page.assets()["/"].content.decode()
     assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", html)

@@ -56,12 +56,16 @@ def test_the_command_listens_and_ends_its_worker(tmp_path, monkeypatch, capsys) 
     seen = []
 
     async def serve(self, sockets):
-        seen.append((sockets[0].getsockname()[0], self.config.access_log))
+        seen.append((sockets[0].getsockname()[0], self.config))
 
     monkeypatch.setattr(worker, "Worker", lambda *_about: here)
     monkeypatch.setattr(uvicorn.Server, "serve", serve)
-    assert run(["serve", str(tmp_path), "--port=0", "--limits.places=3"]) == 0
-    assert seen == [("127.0.0.1", False)]
+    assert run(["serve", str(tmp_path), "--port=0", "--limits.seconds=77"]) == 0
+    ((host, config),) = seen
+    assert host == "127.0.0.1"
+    assert not config.access_log
+    assert not config.proxy_headers  # nobody says in whose name they ask
+    assert config.timeout_graceful_shutdown == 77  # what was begun is finished
     assert here.stopped
     said = capsys.readouterr().err
     assert "listening: http://127.0.0.1:" in said

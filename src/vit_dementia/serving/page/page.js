@@ -108,6 +108,7 @@ async function turnTo(told) {
   }
   if (state.scan !== told.scan) return; // or another scan was asked for
   offer(told);
+  put("status", say("turned_to", { number: told.scan })); // it is read out
   at("viewer").scrollIntoView();
 }
 
