@@ -324,6 +324,29 @@ def test_a_visit_with_a_volume_and_a_zip_of_dicom(
     page.pdf()  # it can be printed
 
 
+def test_a_page_of_a_server_with_a_token_asks_for_it(browser, tmp_path) -> None:
+    run = write_model(tmp_path, SLICES)
+    page = browser.new_page(viewport={"width": 360, "height": 900})
+    page.set_default_timeout(MINUTES)
+    with listening(Here.with_model(run), token="s" * 32) as url:
+        page.goto(url)
+        page.wait_for_selector("#status:has-text('asks for its token')")
+        for token, said in (("wrong", "is not the token"), ("s" * 32, "")):
+            assert page.evaluate("document.activeElement.id") == "token"
+            page.keyboard.press("Control+A")
+            page.keyboard.type(token)
+            page.keyboard.press("Enter")
+            page.wait_for_function(
+                "said => document.getElementById('status').textContent.includes(said)"
+                " && (said || document.getElementById('model').textContent)",
+                arg=said,
+            )
+        assert page.locator("#token-form").is_hidden()
+        drop(page, ("1.png", png()))
+        assert "s" * 32 not in page.url + page.inner_text("body")
+    page.close()
+
+
 def test_a_page_says_how_much_each_slice_counts_where_the_model_weighs_them(
     visit, slice_server, tmp_path
 ) -> None:

@@ -35,7 +35,11 @@ async function ask(path, options = {}) {
     throw new Error(words.unreachable);
   }
   if (reply.ok) return reply;
-  if (reply.status === 401) at("token-form").hidden = false;
+  if (reply.status === 401) {
+    at("token-form").hidden = false;
+    at("token").focus();
+    throw new Error(state.token ? words.token_wrong : words.token_needed);
+  }
   const told = await reply.json().catch(() => null);
   const cause = told ? told.error.faults.join("; ") : String(reply.status);
   throw Object.assign(new Error(cause), { status: reply.status });
