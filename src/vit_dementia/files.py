@@ -179,9 +179,13 @@ def disk_fault(error: OSError) -> str | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 with Unix line ends, whole or not at all."""
+    r"""Write ``text`` as UTF-8 with Unix line ends, whole or not at all.
+
+    What UTF-8 cannot say (a byte in a file's name) is spelled out: ``\udcff``.
+    """
+    content = text.encode("utf-8", "backslashreplace")
     with replacing(path) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+        aside.write_bytes(content)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

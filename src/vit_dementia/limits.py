@@ -53,6 +53,8 @@ class Limits:
     """side of a voxel; what is smaller has another unit"""
     most_spacing_mm: float = 50.0
     """side of a voxel; what is larger has another unit"""
+    most_value: float = 1e18
+    """of one voxel; the square of what is larger is no number any more"""
     offset_bytes: int = 16 * MIB
     """between the header of a NIfTI file and its voxels"""
     trailing_bytes: int = MIB

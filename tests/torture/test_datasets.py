@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 from tests.integration.conftest import CLASSES, TINY, paint_cohort
+from tests.unit.serving.served import head
 
 pytestmark = pytest.mark.torture
 HEALTHY, ILL = CLASSES
@@ -252,6 +255,10 @@ def link_out(root):
     (root / ILL / "more").symlink_to(aside, target_is_directory=True)
 
 
+def link_to_itself(root):
+    (root / ILL / "sub-901_slice-0.png").symlink_to("sub-901_slice-0.png")
+
+
 # Row of the catalog: what is done to a good folder, and what is told of it.
 ACCEPTED = {
     "ds-clutter": (clutter, "ignored"),
@@ -261,6 +268,7 @@ ACCEPTED = {
     "ds-some-broken": (some_broken, "sub-001_slice-0.png"),
     "ds-link-loop": (link_loop, "48 scans"),
     "ds-link-out": (link_out, "72 scans"),
+    "ds-link-self": (link_to_itself, "sub-901_slice-0.png: cannot be opened"),
 }
 
 
@@ -272,6 +280,33 @@ def test_a_folder_that_is_only_untidy_is_read_and_what_was_passed_by_is_told(
     data = paint_cohort(tmp_path / "data", people=24)
     harm(data)
     assert told in train(command, data, check=0).stderr
+
+
+# row ds-folder-not-utf8
+def test_a_participant_whose_folder_is_no_utf8_is_told_in_every_file(
+    command, tmp_path
+) -> None:
+    data = tmp_path / "data"
+    for who in range(4):
+        anat = data / f"sub-{who}" / "anat"
+        anat.mkdir(parents=True)
+        image = nib.Nifti1Image(head() + 9.0 * who, np.diag([4.4, 4.4, 4.4, 1]))
+        image.to_filename(anat / f"sub-{who}_T1w.nii")
+    rows = [f"sub-{who}\t{('CN', 'AD')[who % 2]}" for who in range(4)]
+    table = "\n".join(["participant_id\tdiagnosis", *rows, ""])
+    (data / "participants.tsv").write_text(table)
+    try:
+        (data / "sub-3").rename(data / os.fsdecode(b"sub-\xff"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    done = command("check", data, "--out=told")
+    document = (tmp_path / "told/check.json").read_text("utf-8")
+    assert "sub-\\udcff" in document
+    assert "sub-\udcff" in json.dumps(json.loads(document), ensure_ascii=False)
+    listed = [line for line in done.stderr.splitlines() if "not UTF-8" in line]
+    assert [line.split(": ")[0].strip() for line in listed] == [
+        "sub-\\udcff/anat/sub-3_T1w.nii"
+    ]
 
 
 def test_a_locked_folder_is_refused(command, tmp_path) -> None:

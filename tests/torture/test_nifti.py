@@ -73,6 +73,7 @@ REFUSED = {
     "nii-thick": (image(np.zeros((48, 52, 5), "u1")), "8 voxels"),
     "nii-2-cubed": (image(np.zeros((2, 2, 2), "u1")), "8 voxels"),
     "nii-all-nan": (image(np.full(SHAPE, np.nan, "f4")), "finite"),
+    "nii-too-bright": (image(np.full(SHAPE, 1e30, "f4")), "no scanner measures"),
     "nii-slope-inf": (with_field(112, "<f4", np.inf), "finite"),
     "nii-affine-nan": (with_field(280, "<f4", np.nan), "finite"),
     "nii-affine-singular": (

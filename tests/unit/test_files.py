@@ -253,3 +253,15 @@ def test_a_folder_that_we_stand_in_is_not_renamed(tmp_path, monkeypatch) -> None
 def test_a_number_that_is_not_finite_is_no_json(text) -> None:
     with pytest.raises(ValueError, match="is no JSON number"):
         parse_json(text)
+
+
+def test_a_name_that_is_no_utf8_is_spelled_out_and_comes_back_from_json(
+    tmp_path,
+) -> None:
+    name = os.fsdecode(b"sub-\xff.nii")
+    write_json(tmp_path / "a.json", {"path": name})
+    content = (tmp_path / "a.json").read_bytes()
+    assert b"sub-\\udcff.nii" in content
+    assert json.loads(content) == {"path": name}
+    write_text(tmp_path / "a.tsv", f"{name}\n")
+    assert (tmp_path / "a.tsv").read_text("utf-8") == "sub-\\udcff.nii\n"

@@ -55,6 +55,7 @@ VERBS = {
     "cache": "Decoded scans on this machine.",
 }
 _GROUPS = ("data", "cache")  # verbs that hold verbs
+_WRITING = frozenset({"--out", "--cache", "--html"})  # flags whose path is written to
 # Faults are told by run(), which leaves with the exit code.
 _QUIETLY: Mapping[str, Any] = {"exit_on_error": False, "print_error": False}
 
@@ -121,6 +122,7 @@ def run(tokens: Sequence[str]) -> int:
 def _run(tokens: Sequence[str]) -> int:
     try:
         told, limits = limits_in(tokens)
+        _refuse_empty(told)
         app = make_app(told[:1])
         app.config = _recipe_of(told)
         with remarks_told(), changed(limits):
@@ -139,6 +141,23 @@ def _run(tokens: Sequence[str]) -> int:
             fault, code = "interrupted", 128 + signal.SIGINT
         return _fail(tokens, [fault], code)
     return result if isinstance(result, int) else 0
+
+
+def _refuse_empty(tokens: Sequence[str]) -> None:
+    """Refuse an empty word: as a path it would be the current folder.
+
+    Raises:
+        ConfigError: naming what stands before it.
+    """
+    before = "command"
+    for token in tokens:
+        flag, _, value = token.partition("=")
+        if not token or (flag in _WRITING and "=" in token and not value):
+            raise ConfigError(
+                f"{flag or before}: an empty name follows (a variable that is not "
+                "set?); the current folder is called ."
+            )
+        before = token
 
 
 def _recipe_of(tokens: Sequence[str]) -> Dict | None:

@@ -120,6 +120,8 @@ def _from_data_set(root: Path, found: Found, columns: Mapping[str, str]) -> Gath
         problems=found.problems,
         notes=found.notes,
     )
+    if all(label == UNKNOWN for label in gathered.table["label"]):
+        gathered.why_unlabelled = tables.why_unlabelled(found.participants)
     if tables.label_column:
         gathered.notes.append(f"labels are those of the column {tables.label_column!r}")
     note_near(gathered, num_near)

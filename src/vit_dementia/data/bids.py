@@ -135,11 +135,13 @@ def _keep(
     root: Path, variants: dict[str, Path], made: str, file: Path, found: Found
 ) -> None:
     relative = file.relative_to(root).as_posix()
-    if not file.is_file():
+    if file.is_symlink() and not file.exists():
         found.problems.append(
             f"{relative}: is a link that leads nowhere; get the data first "
             "(git annex get, datalad get)"
         )
+    elif not file.is_file():
+        found.problems.append(f"{relative}: is not a regular file; a volume is needed")
     elif made in variants:
         found.faults.append(
             f"{file}: is there as {variants[made].name} too; remove one of them"

@@ -80,6 +80,8 @@ def check(
         gathered.notes.append(f"no scan has the label {some(missing)}")
     if len(classes) < 2 and not unlabelled:
         found = f"one class only ({classes[0]!r})" if classes else "no labelled scan"
+        if not classes and gathered.why_unlabelled:
+            found += f" ({gathered.why_unlabelled})"
         faults.append(f"{gathered.root}: found {found}; two classes are needed")
     faults += _twins(present, where)
     faults += [

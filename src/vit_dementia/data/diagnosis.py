@@ -112,6 +112,24 @@ class BidsTables:
         if faults:
             raise ManifestError.of(faults)
         self.label_column = wanted[0] if wanted else None
+        self._of_all = root / "participants.tsv"
+
+    def why_unlabelled(self, participants: Sequence[str]) -> str:
+        """Say why no label was found for any of these participants."""
+        name = self._of_all.name
+        if not self.known:
+            is_there = self._of_all.is_symlink() or self._of_all.exists()
+            return f"{name} is {'no file' if is_there else 'not there'}"
+        if self.label_column is None:
+            names = " or ".join(LABEL_COLUMNS)
+            return f"no column is called {names}; name yours by --label-column"
+        told = sorted({who for one in self.known for who in one.rows_of})
+        if told and not set(told) & set(participants):
+            return (
+                f"{name} tells of {told[0]!r} and others, and the scans are of "
+                f"{min(participants)!r} and others; spell ids alike"
+            )
+        return f"nothing stands in the column {self.label_column!r}"
 
 
 def tell(

@@ -173,6 +173,14 @@ def _note_others(
         )
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Say whether an entry is a folder; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:  # too many links: reading it will say so
+        return False
+
+
 class _Walk:
     """A walk through folders that ends, and that counts what it passes by.
 
@@ -240,7 +248,7 @@ class _Walk:
         name = entry.name
         if is_clutter(name):
             self._ignored["clutter"] += 1
-        elif entry.is_dir():
+        elif _is_folder(entry):
             folders.append(Path(entry.path))
         elif Path(name).suffix.lower() in PICTURE_SUFFIXES or is_nifti_name(name):
             pictures.append(Path(entry.path))  # whether it opens is seen on reading

@@ -19,6 +19,7 @@ class Gathered:
     table: pd.DataFrame
     labels_named_in: str  # where a fault in a label is to be mended
     classes: tuple[str, ...] | None = None  # told by a cohort.json
+    why_unlabelled: str = ""  # where labels were looked for in vain
     faults: list[str] = field(default_factory=list)  # to tell with those found later
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -95,8 +95,7 @@ def opened(
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
-        shown = str(path).encode("utf-8", "backslashreplace").decode()
-        raise ScanError(f"{shown}: its name is not UTF-8; rename it") from error
+        raise ScanError(f"{path}: its name is not UTF-8; rename it") from error
     try:
         descriptor = os.open(
             path,

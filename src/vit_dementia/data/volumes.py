@@ -116,7 +116,7 @@ def turned(path: Path, stored: Stored) -> Volume:
     """Return the volume of what was stored: axes flipped and swapped, none resampled.
 
     Raises:
-        ScanError: if no voxel is a finite number.
+        ScanError: if no voxel is a finite number, or one is too large to compute with.
     """
     from nibabel.orientations import (
         apply_orientation,
@@ -135,4 +135,9 @@ def turned(path: Path, stored: Stored) -> Volume:
             raise ScanError(f"{path}: holds no voxel that is a finite number")
         voxels[~finite] = 0
         notes = (*notes, f"{num} voxels are not finite numbers and were read as 0")
+    if (most := float(np.abs(voxels).max())) > LIMITS.most_value:
+        raise ScanError(
+            f"{path}: holds voxels of up to {most:.1g}, which no scanner measures; "
+            f"needs values below {LIMITS.most_value:.0e}"
+        )
     return Volume(voxels, affine, notes, ornt2axcodes(way))

@@ -39,6 +39,27 @@ def test_a_bug_keeps_its_traceback_and_leaves_with_1(tmp_path) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["check", ""], "check"),
+        (["predict", "run", "", "a.png"], "run"),
+        (["predict", "run", "--", ""], "--"),
+        (["predict", "run", "--json", ""], "--json"),
+        (["train", "data", "--out", ""], "--out"),
+        (["train", "data", "--out="], "--out"),
+        (["predict", "run", "a.png", "--html", ""], "--html"),
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(
+    tmp_path, monkeypatch, capsys, words, where
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command_line.run(words) == 2
+    assert f"{where}: an empty name follows" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupted_command_leaves_with_130(monkeypatch, capsys) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 
 import nibabel as nib
@@ -201,6 +202,60 @@ def test_links_to_data_that_was_never_fetched_are_listed(scan, table, tmp_path) 
     link.symlink_to("../../.git/annex/objects/nothing")
     with pytest.raises(DataError, match="git annex get"):
         Cohort.from_path(tmp_path / "data")
+
+
+def test_a_folder_or_a_pipe_in_place_of_a_volume_is_called_that(
+    scan, table, tmp_path
+) -> None:
+    bids(scan, table)
+    anat = tmp_path / "data/sub-04/anat"
+    (anat / "sub-04_T1w.nii.gz").mkdir(parents=True)
+    os.mkfifo(anat / "sub-04_run-2_T1w.nii.gz")
+    with pytest.raises(DataError) as refused:
+        Cohort.from_path(tmp_path / "data")
+    told = str(refused.value)
+    assert told.count("is not a regular file; a volume is needed") == 2
+    assert "git annex" not in told
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ((), "participants.tsv is not there"),
+        (("participant_id age", "sub-01 60"), "no column is called diagnosis or cdr"),
+        (
+            ("participant_id cdr", "01 0", "02 1"),
+            "tells of '01' and others, and .*'sub",
+        ),
+        (("participant_id cdr", "SUB-01 0", "SUB-02 1"), "'SUB-01'.*spell ids alike"),
+        (
+            ("participant_id cdr", "sub-09 0", "sub-01 n/a"),
+            "stands in the column 'cdr'",
+        ),
+    ],
+)
+def test_where_no_scan_has_a_label_it_is_told_why(
+    scan, table, tmp_path, lines, told
+) -> None:
+    for who in ("01", "02"):
+        scan(f"sub-{who}/anat/sub-{who}_T1w.nii.gz")
+    if lines:
+        table("participants.tsv", *lines)
+    with pytest.raises(DataError, match=rf"no labelled scan \(.*{told}"):
+        Cohort.from_path(tmp_path / "data")
+    assert len(Cohort.from_path(tmp_path / "data", keep_unlabelled=True)) == 2
+
+
+def test_a_folder_or_a_pipe_in_place_of_the_table_is_called_that(
+    scan, tmp_path
+) -> None:
+    scan("sub-01/anat/sub-01_T1w.nii.gz")
+    table = tmp_path / "data/participants.tsv"
+    for make in (table.mkdir, lambda: os.mkfifo(table)):
+        make()
+        with pytest.raises(DataError, match=r"participants\.tsv is no file"):
+            Cohort.from_path(tmp_path / "data")
+        table.rmdir() if table.is_dir() else table.unlink()
 
 
 def test_two_rows_for_one_person_are_refused_with_their_lines(

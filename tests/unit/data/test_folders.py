@@ -96,6 +96,14 @@ def test_links_are_followed_once_and_loops_end(paint, tmp_path) -> None:
     assert "2 links to a folder" in listed.notes[0]
 
 
+def test_a_link_to_itself_is_one_picture_that_cannot_be_read(paint, tmp_path) -> None:
+    paint("CN/a.png")
+    paint("AD/a.png")
+    (tmp_path / "data" / "CN" / "self.png").symlink_to("self.png")
+    listed = list_folders(tmp_path / "data")
+    assert listed.paths == ["AD/a.png", "CN/a.png", "CN/self.png"]
+
+
 def test_what_is_named_like_a_picture_is_left_for_the_reader_to_refuse(
     paint, tmp_path
 ) -> None:
