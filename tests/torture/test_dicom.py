@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import struct
 import tracemalloc
 import zlib
@@ -275,10 +277,49 @@ def test_an_element_of_four_gigabytes_is_refused(
 def test_files_without_a_preamble_are_no_dicom(write_series, tmp_path) -> None:
     paths = write_series(tmp_path / "a", VOXELS)
     paths[3].write_bytes(paths[3].read_bytes()[132:])
-    with pytest.raises(ScanError, match="about 1 missing"):
+    with pytest.raises(ScanError, match="no DICOM mark; it is named as the slices"):
         read_dicom(tmp_path / "a", convert=False)
     with pytest.raises(ScanError, match="NIfTI header begins with"):
         read_volume(paths[3])
+
+
+def cut_to_nothing(path) -> None:
+    path.write_bytes(b"")
+
+
+def no_utf8(path) -> None:
+    path.rename(path.with_name(os.fsdecode(b"\xff.dcm")))
+
+
+def a_web_page(path) -> None:
+    path.write_text("<html>not found</html>")
+
+
+# row dcm-series-lost
+@pytest.mark.parametrize("by", ["folder", "file"])
+@pytest.mark.parametrize("harm", [cut_to_nothing, no_utf8, a_web_page])
+def test_a_last_slice_that_cannot_be_read_is_not_left_out_in_silence(
+    write_series, tmp_path, harm, by
+) -> None:
+    paths = write_series(tmp_path / "a", VOXELS)
+    try:
+        harm(paths[-1])
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(ScanError, match="named as the slices beside it are"):
+        read_dicom(tmp_path / "a" if by == "folder" else paths[0], convert=False)
+
+
+def test_what_is_not_named_as_the_slices_are_may_lie_beside_them(
+    write_series, tmp_path
+) -> None:
+    folder = tmp_path / "a"
+    for name_of in (lambda n: f"{n:03}.dcm", lambda n: f"1.2.3.{n}", lambda n: f"I{n}"):
+        write_series(folder, VOXELS, name_of=name_of)
+        for name, text in (("README", "x"), ("notes.txt", ""), (".done", "")):
+            (folder / name).write_text(text)
+        assert read_dicom(folder, convert=False).voxels.shape == VOXELS.shape
+        shutil.rmtree(folder)
 
 
 def directory(folder) -> None:

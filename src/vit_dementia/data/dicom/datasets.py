@@ -45,6 +45,16 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
+def why_no_dicom(path: Path) -> str:
+    """Say why a file is not DICOM: it cannot be opened, is empty, or has no mark."""
+    try:
+        with opened(path, most_bytes=LIMITS.volume_bytes, needed=NEEDED) as file:
+            is_marked = file.read(132)[128:] == _MARK
+    except ScanError as error:
+        return str(error)
+    return "" if is_marked else f"{path}: found no DICOM mark"
+
+
 def read_dataset(
     path: Path,
     tags: tuple[str, ...],

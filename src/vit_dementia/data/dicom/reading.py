@@ -16,9 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vit_dementia.data.dicom.choosing import Series, choose, series_in, why_not_a_head
-from vit_dementia.data.dicom.datasets import is_dicom
+from vit_dementia.data.dicom.datasets import is_dicom, why_no_dicom
 from vit_dementia.data.dicom.headers import Header, read_header
 from vit_dementia.data.dicom.stacking import check_series, stack
+from vit_dementia.data.folders import is_clutter
 from vit_dementia.data.nifti import Stored, read_nifti
 from vit_dementia.errors import ScanError
 from vit_dementia.limits import LIMITS, Limits
@@ -74,6 +75,7 @@ def find_series(path: Path, *, limits: Limits = LIMITS) -> tuple[Series, str]:
         series = Series((own,))
     else:
         beside = [f for f in sorted(path.parent.iterdir()) if is_dicom(f)]
+        refuse_lost(path.parent, set(beside))
         headers = [read_header(file, limits=limits) for file in beside]
         same = [header for header in headers if header.series == own.series]
         series = Series(tuple(same))
@@ -96,7 +98,40 @@ def headers_below(folder: Path, *, limits: Limits = LIMITS) -> list[Header]:
             headers.append(read_header(file, limits=limits))
     if not headers:
         raise ScanError(f"{folder}: holds no DICOM file; needs a scan")
+    for beside in sorted({header.path.parent for header in headers}):
+        refuse_lost(beside, {header.path for header in headers})
     return headers
+
+
+def refuse_lost(folder: Path, known: set[Path]) -> None:
+    """Refuse a file that is named as those of a series and is none that can be read.
+
+    It may be a slice, and a volume without its last one looks whole.
+
+    Args:
+        folder: whose files are looked at.
+        known: files of DICOM, in this folder and elsewhere.
+
+    Raises:
+        ScanError: with the first such file.
+    """
+    kinds = {_kind(file) for file in known if file.parent == folder}
+    for file in sorted(folder.iterdir()):
+        if file in known or is_clutter(file.name) or not file.is_file():
+            continue
+        kind = _kind(file)
+        if kind not in kinds or not (why := why_no_dicom(file)):
+            continue
+        # A text without an ending may lie beside slices that have none.
+        if kind or not why.endswith("no DICOM mark"):
+            raise ScanError(
+                f"{why}; it is named as the slices beside it are: mend or remove it"
+            )
+
+
+def _kind(file: Path) -> str:
+    """Return the ending of a file's name; none if that is a number, as of a UID."""
+    return file.suffix.lower() if file.suffix[1:].isalpha() else ""
 
 
 def _converted(
