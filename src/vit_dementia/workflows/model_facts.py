@@ -11,8 +11,9 @@ from vit_dementia.files import read_json
 from vit_dementia.inference.answer import trained_on
 from vit_dementia.inference.folds import SavedFolds
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.workflows.report.study import OUT_OF_FOLD
 
-_SCORED = Path("evaluation") / "test" / "metrics.json"
+_PARTS = ("test", OUT_OF_FOLD)
 
 
 def facts_of(model: SavedModel | SavedFolds, run: Path) -> dict[str, Any]:
@@ -39,11 +40,16 @@ def facts_of(model: SavedModel | SavedFolds, run: Path) -> dict[str, Any]:
 def _evaluation(run: Path) -> dict[str, Any] | None:
     """Return how good the model is beside its floor, by participant; None: not known.
 
+    Of a cross-validation: how good each fold's model is for whom it never saw.
+
     Raises:
         DataError: if the evaluation is there and damaged.
     """
-    file = run / _SCORED
-    if not file.is_file():
+    files = {part: run / "evaluation" / part / "metrics.json" for part in _PARTS}
+    part, file = next(
+        ((part, file) for part, file in files.items() if file.is_file()), ("", run)
+    )
+    if not part:
         return None
     metrics = read_json(file)
     try:
@@ -53,6 +59,7 @@ def _evaluation(run: Path) -> dict[str, Any] | None:
             return None
         floor = metrics["floors"][above["floor"]]["auroc"]
         return {
+            "part": part,
             "question": str(metrics["endpoint"]["words"]),
             "n_participants": int(people["n_participants"]),
             "auroc": _numbers(people["scores"]["auroc"]),

@@ -31,7 +31,9 @@ def test_every_word_is_said_and_every_word_said_is_there() -> None:
     said = set(re.findall(r"words\.(\w+)", html + script))
     said -= {"json"}  # the file itself
     said |= set(re.findall(r'say\("(\w+)"', script))
-    said |= set(re.findall(r'"((?:answer|weight_of)_\w+|together\w*)"', script))
+    said |= set(
+        re.findall(r'"((?:answer|weight_of)_\w+|together\w*|scored\w*)"', script)
+    )
     said |= {"yes", "no", "not sure"}
     for one in ("pass", "warn", "refused", "not assessed"):
         said |= {f"quality_{one}", f"verdict_{one}"}

@@ -20,6 +20,7 @@ FACTS = {
     "evaluation": None,
 }
 EVALUATION = {
+    "part": "test",
     "question": "AD against CN",
     "n_participants": 40,
     "auroc": {"value": 0.8, "low": 0.7, "high": 0.9},
@@ -62,6 +63,11 @@ def test_answers_are_told_in_words_with_what_is_known_of_the_model() -> None:
                   "AUROC 0.80 [0.70, 0.90]. ", "reaches 0.75. ",
                   "not above the floor"):  # fmt: skip
         assert words in said
+    assert "Tested on 40 participants (AD against CN)" in said
+    folds = FACTS | {"evaluation": EVALUATION | {"part": "out-of-fold"}}
+    assert "each by the one model of the cross-validation that never saw them (AD" in (
+        page(document(result()), folds)
+    )
     assert "never tested" in page(document(result()), FACTS)
     bare = FACTS | {"scaling": "none", "allow_leakage": "old script"}
     assert "not calibrated" in page(document(result()), bare)

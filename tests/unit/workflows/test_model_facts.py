@@ -34,9 +34,18 @@ def test_a_model_is_told_with_its_score_and_its_floor(tmp_path) -> None:
     scored.write_text(json.dumps(SCORED))
     told = facts_of(model, run)["evaluation"]
     assert (told["auroc"]["value"], told["floor_auroc"]["value"]) == (0.9, 0.7)
-    assert told["verdict"] == "above the floor"
+    assert (told["part"], told["verdict"]) == ("test", "above the floor")
     scored.write_text(json.dumps(SCORED | {"above_floor": {}}))
     assert facts_of(model, run)["evaluation"] is None
     scored.write_text(json.dumps({"above_floor": {}}))
     with pytest.raises(DataError, match="damaged"):
         facts_of(model, run)
+
+
+def test_a_cross_validation_is_told_with_the_score_out_of_its_folds(tmp_path) -> None:
+    run = served.write_model(tmp_path / "cv", served.SLICES)
+    scored = run / "evaluation" / "out-of-fold" / "metrics.json"
+    scored.parent.mkdir(parents=True)
+    scored.write_text(json.dumps(SCORED))
+    told = facts_of(read_model_folder(run), run)["evaluation"]
+    assert (told["part"], told["n_participants"]) == ("out-of-fold", 9)

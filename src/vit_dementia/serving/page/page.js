@@ -246,7 +246,7 @@ function tellModel(calibration, set) {
   const scored = state.model && state.model.evaluation;
   const interval = (told) => told.low === null ? told.value.toFixed(2)
     : `${told.value.toFixed(2)} [${told.low.toFixed(2)}, ${told.high.toFixed(2)}]`;
-  put("evaluation", scored ? say("scored", {
+  put("evaluation", scored ? say(scored.part === "out-of-fold" ? "scored_folds" : "scored", {
     count: scored.n_participants, question: scored.question, auroc: interval(scored.auroc),
     floor: scored.floor, floor_auroc: interval(scored.floor_auroc), verdict: scored.verdict,
   }) : words.not_scored);
