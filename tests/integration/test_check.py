@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import jsonschema
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 from sklearn.metrics import adjusted_rand_score
 from tests.integration.conftest import CLASSES, TINY
+from tests.unit.serving import served
 
 from vit_dementia.data.phantoms import make_phantoms
 
@@ -200,6 +202,21 @@ def test_a_brighter_border_in_one_class_is_flagged(phantoms, check) -> None:
         Image.fromarray(pixels).save(file)
     flagged = [one["name"] for one in check(phantoms)["shortcuts"] if one["flag"]]
     assert "border" in flagged
+
+
+@pytest.mark.parametrize("kind", ["picture", "volume"])
+def test_of_a_single_scan_it_is_told_that_nothing_can_be_compared(
+    tmp_path, command, kind
+) -> None:
+    (tmp_path / "data" / "CN").mkdir(parents=True)
+    if kind == "picture":
+        Image.fromarray(served.picture()).save(tmp_path / "data/CN/a.png")
+    else:
+        image = nib.Nifti1Image(served.head(), np.diag([4.4, 4.4, 4.4, 1]))
+        image.to_filename(tmp_path / "data/CN/a.nii")
+    done = command("check", "data", "--out=told")
+    assert "CANNOT TELL" in done.stderr
+    assert "1 images; participants unknown" in done.stderr
 
 
 def test_what_is_no_cohort_is_refused_with_code_2(tmp_path, command) -> None:

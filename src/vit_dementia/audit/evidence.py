@@ -87,7 +87,11 @@ def calibrate(
         count: how many images there are.
         pairs: candidates, each pair once.
         likeness: of each pair, in [-1, 1].
+
+    Of a single image, which has none, nothing is learned: no likeness would do.
     """
+    if not len(pairs):
+        return Calibration(0.0, _TINY, np.nan, _TINY, np.inf)
     height = fisher(likeness)
     first = _calibrated(count, pairs, height, np.ones(len(pairs), dtype=bool))
     groups = contract(count, pairs, first.evidence(first.excess(likeness)))

@@ -30,6 +30,8 @@ def candidates(
     Each pair comes once, the smaller index first, in order; beside it stands whether
     both found each other, or only one of them the other.
     """
+    if len(prints) < 2:
+        return np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.bool_)
     near = nearest(_components(prints, seed), count=count, seed=seed)
     left = np.repeat(np.arange(len(near)), near.shape[1])
     pairs = np.stack([left, near.ravel()], axis=1)

@@ -88,7 +88,11 @@ def levels(
         count: how many volumes there are.
         pairs: of volumes and their candidates, each once.
         likeness: of each pair, in [-1, 1].
+
+    Of a single volume, which has none, nothing is learned.
     """
+    if not len(pairs):
+        return Levels(np.zeros(count), 0.0, _TINY)
     height = fisher(likeness)
     owner = np.concatenate([pairs[:, 0], pairs[:, 1]])
     order = np.argsort(owner, kind="stable")

@@ -37,6 +37,12 @@ def test_too_few_rows_leave_places_empty() -> None:
     assert (found != np.arange(3)[:, None]).all()
 
 
+def test_a_single_image_has_no_candidates() -> None:
+    one = np.random.default_rng(0).integers(0, 256, (1, 32, 32), dtype=np.uint8)
+    pairs, mutual = candidates(fingerprints(one), count=6)
+    assert len(pairs) == len(mutual) == 0
+
+
 def test_each_pair_of_candidates_comes_once(slab_pictures) -> None:
     pairs, mutual = candidates(fingerprints(slab_pictures.thumbnails), count=6)
     assert (pairs[:, 0] < pairs[:, 1]).all()
