@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -162,8 +163,9 @@ def _split(cell: str) -> str:
 def _age(cell: str) -> str:
     if is_unknown(cell):
         return UNKNOWN
+    capped = re.fullmatch(r"(\d+)\+", cell.strip(), re.ASCII)  # 89+, for privacy
     try:
-        years = float(cell)
+        years = float(capped[1] if capped else cell)
     except ValueError:
         raise ValueError(f"found {cell!r}; a number of years is needed") from None
     if not 0 <= years <= _OLDEST:

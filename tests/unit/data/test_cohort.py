@@ -133,6 +133,18 @@ def test_columns_can_have_other_names(paint, tmp_path) -> None:
         Cohort.from_path(table, columns={"label": "a"}, label_column="b")
 
 
+def test_an_age_that_was_capped_for_privacy_is_its_cap(paint, tmp_path) -> None:
+    for name in "abc":
+        paint(f"{name}.png")
+    rows = "path,label,age\na.png,CN,89+\nb.png,AD, 90+ \nc.png,AD,71.5\n"
+    cohort = Cohort.from_path(write_table(tmp_path / "data", rows))
+    assert cohort.table["age"].tolist() == [89, 90, 71.5]
+    for age in ("+", "89++", "131+", "8.9+", "-89+"):
+        table = write_table(tmp_path / "data", rows.replace("89+", age))
+        with pytest.raises(ManifestError, match="years"):
+            Cohort.from_path(table)
+
+
 def test_every_fault_of_a_table_is_listed_with_its_line(paint, tmp_path) -> None:
     paint("a.png")
     table = write_table(
