@@ -15,7 +15,7 @@ from vit_dementia.data.participants import Identity
 from vit_dementia.data.pseudonyms import read_salt
 from vit_dementia.data.records import read_records
 from vit_dementia.data.tables import read_table
-from vit_dementia.errors import DataError
+from vit_dementia.errors import DataError, ManifestError
 
 NOTHING = "scans: found none; needs files or folders of them"
 
@@ -148,21 +148,23 @@ def who_is_on(
     Raises:
         ManifestError: if the table cannot be read, with every fault.
     """
-    cells = read_records(
-        read_table(table),
-        table.parent,
-        columns=columns,
-        needed=needed,
-    )
+    source = read_table(table)
+    cells = read_records(source, table.parent, columns=columns, needed=needed)
     if "participant_id" not in cells:
         return {}
     sessions = cells.get("session_id", [UNKNOWN] * len(cells["path"]))
-    known = {
-        path: Identity(participant_id=who, session_id=session, source="table")
-        for path, who, session in zip(
-            cells["path"], cells["participant_id"], sessions, strict=True
-        )
-    }
+    rows = zip(cells["path"], cells["participant_id"], sessions, strict=True)
+    known: dict[str, Identity] = {}
+    faults = []
+    for number, (path, who, session) in enumerate(rows):
+        told = Identity(participant_id=who, session_id=session, source="table")
+        if known.setdefault(path, told) != told:
+            faults.append(
+                f"{source.where(number)}: {path!r} stands above with another participant "
+                "or visit; one row for a scan is needed"
+            )
+    if faults:
+        raise ManifestError.of(faults)
     found = {}
     for scan in scans:
         parts = scan.resolve().parts
