@@ -160,8 +160,8 @@ def who_is_on(
         told = Identity(participant_id=who, session_id=session, source="table")
         if known.setdefault(path, told) != told:
             faults.append(
-                f"{source.where(number)}: {path!r} stands above with another participant "
-                "or visit; one row for a scan is needed"
+                f"{source.where(number)}: {path!r} stands above with another "
+                "participant or visit; one row for a scan is needed"
             )
     if faults:
         raise ManifestError.of(faults)
