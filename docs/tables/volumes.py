@@ -121,7 +121,7 @@ def main() -> None:
 def _pretrain(arm: str, data: Path) -> None:
     """Show a network the scans of everybody without a diagnosis, once for all folds."""
     out, others = _pretraining(arm), WORK / "others"
-    if (out / "model").exists():
+    if (out / "commit.json").exists():
         return
     if not others.exists():
         everyone = Cohort.from_path(data, label_map=DEMENTIA, keep_unlabelled=True)
@@ -137,6 +137,7 @@ def _pretrain(arm: str, data: Path) -> None:
     _call(
         "pretrain --resume OUT" if out.exists() else _pretraining_command(arm), places
     )
+    write_json(out / "commit.json", commit_of_source())
 
 
 def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
