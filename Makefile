@@ -43,7 +43,8 @@ endif
 PYTEST_WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal
 # Check what every function is given and returns. It takes a fifth of the time, so that
-# make test leaves it to all others: make check, coverage, slow, torture and fuzz.
+# make test and make torture, which are to be quick, leave it to make check, slow, fuzz
+# and coverage, which runs both again.
 SHAPES := --jaxtyping-packages=vit_dementia,beartype.beartype
 
 .PHONY: help
@@ -131,7 +132,7 @@ slow: $(VENV)/development
 .PHONY: torture
 torture: $(VENV)/development
 	@echo "==> Throwing bad inputs at the program"
-	$(PYTEST) $(SHAPES) -m "" tests/torture
+	$(PYTEST) -m "" tests/torture
 
 DRAW ?= 0
 .PHONY: guards

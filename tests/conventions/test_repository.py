@@ -67,8 +67,10 @@ def test_lines_end_as_on_unix(tracked_files) -> None:
     assert [str(p) for p in texts if b"\r" in p.read_bytes()] == []
 
 
-def test_shapes_are_checked_wherever_tests_run_but_in_make_test(repository) -> None:
+def test_shapes_are_checked_in_all_runs_but_the_quick_ones(repository) -> None:
     lines = (repository / "Makefile").read_text("utf-8").splitlines()
     runs = [line.strip() for line in lines if line.startswith("\t$(PYTEST)")]
-    assert [run for run in runs if "$(SHAPES)" not in run] == ["$(PYTEST)"]
-    assert len(runs) >= 6
+    quick = ["$(PYTEST)", '$(PYTEST) -m "" tests/torture']
+    assert [run for run in runs if "$(SHAPES)" not in run] == quick
+    again = [run.replace(" $(SHAPES)", "") for run in runs if "--cov" in run]
+    assert [run.split(" --cov")[0] for run in again] == quick[::-1]
