@@ -2,7 +2,8 @@
 
 A network of the size of ViT-Ti/16 with random weights answers slices of 208 x 176 that
 clients send one a request, each as soon as it has the answer before: 1, 8 and 32 of
-them, and ten times as many as there are places. Between these, the same slices go to
+them, and ten times as many as there are places. Who gets 503 asks again after as many
+seconds as Retry-After says (``patience_s``), and in a last row five times a second. Between these, the same slices go to
 the predictor within a process of its own, one a call; ``ratio`` is the throughput of
 the server in units of what that does just before and after, on the same machine.
 Latencies are of requests that were answered; ``lost`` counts those that got neither an
@@ -46,10 +47,11 @@ from vit_dementia.preparation.slices import SlicePreprocessing
 TABLE = Path(__file__).with_suffix(".tsv")
 SIZE = (208, 176)
 PLACES = ServingLimits().places
-CLIENTS = (1, 8, 32, 10 * PLACES)
+MANY = 10 * PLACES
+IMPATIENT = 0.2  # seconds until a client that got 503 and does not listen asks again
+LOADS = ((1, None), (8, None), (32, None), (MANY, None), (MANY, IMPATIENT))
 SECONDS = 15.0  # of load, for each number of clients
 DIRECT_SECONDS = 8.0
-PAUSE = 0.2  # seconds until a client that got 503 asks again
 BOUNDARY = "slice"
 HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n'
 
@@ -111,12 +113,14 @@ def _rows(folder: Path, pid: int, port: int) -> list[dict[str, Any]]:
     bodies = [_body(file) for file in sorted((folder / "scans").iterdir())]
     _load(port, bodies, clients=1, seconds=3)  # warm up
     rows, before = [], _direct_rate(folder)
-    for clients in CLIENTS:
+    for clients, pause in LOADS:
         memory = _memory(pid)
         done, peak = threading.Event(), [memory]
         watcher = threading.Thread(target=_watch, args=(pid, peak, done))
         watcher.start()
-        taken, counts = _load(port, bodies, clients=clients, seconds=SECONDS)
+        taken, counts = _load(
+            port, bodies, clients=clients, seconds=SECONDS, pause=pause
+        )
         done.set()
         watcher.join()
         after = _direct_rate(folder)
@@ -125,6 +129,7 @@ def _rows(folder: Path, pid: int, port: int) -> list[dict[str, Any]]:
         rows.append(
             {
                 "clients": clients,
+                "patience_s": pause or "as told",
                 "requests_per_s": round(rate, 1),
                 "direct_per_s": round((before + after) / 2, 1),
                 "ratio": round(rate / ((before + after) / 2), 2),
@@ -151,9 +156,18 @@ def _body(file: Path) -> bytes:
 
 
 def _load(
-    port: int, bodies: list[bytes], *, clients: int, seconds: float
+    port: int,
+    bodies: list[bytes],
+    *,
+    clients: int,
+    seconds: float,
+    pause: float | None = None,
 ) -> tuple[list[float], Counter[int]]:
-    """Return the seconds of each answer, and how many were not answered, by status."""
+    """Return the seconds of each answer, and how many were not answered, by status.
+
+    Args:
+        pause: seconds until who got 503 asks again; as Retry-After says if left out.
+    """
     taken: list[float] = []
     counts = Counter[int]()  # 0: no status at all
     guard, end = threading.Lock(), time.monotonic() + seconds
@@ -176,7 +190,7 @@ def _load(
                 else:
                     counts[status] += 1
             if status == 503:
-                time.sleep(PAUSE)
+                time.sleep(pause or float(reply.headers["Retry-After"]))
             number += clients
         line.close()
 
