@@ -3,9 +3,10 @@
 A network of the size of ViT-Ti/16 with random weights answers slices of 208 x 176 that
 clients send one a request, each as soon as it has the answer before: 1, 8 and 32 of
 them, and ten times as many as there are places. Who gets 503 asks again after as many
-seconds as Retry-After says (``patience_s``), and in a last row five times a second. Between these, the same slices go to
-the predictor within a process of its own, one a call; ``ratio`` is the throughput of
-the server in units of what that does just before and after, on the same machine.
+seconds as Retry-After says (``patience_s``), and in a last row five times a second.
+Between these, the same slices go to the predictor within a process of its own, one a
+call; ``ratio`` is the throughput of the server in units of what that does just before
+and after, on the same machine.
 Latencies are of requests that were answered; ``lost`` counts those that got neither an
 answer nor 503. Memory is that of all processes of the server, resident; once before
 the clients and once at its peak.
