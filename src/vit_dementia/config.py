@@ -15,6 +15,9 @@ from cyclopts import Parameter
 
 from vit_dementia.errors import ConfigError
 
+Plane = Literal["axial", "coronal", "sagittal"]
+"""In which slices of a head are cut."""
+
 
 def _short(name: str) -> Parameter:
     """Give a nested setting a second, short flag."""
@@ -99,7 +102,7 @@ class DataConfig:
     volume_size: tuple[int, int, int] | None = None
     """depth, height and width of a volume given to the model [default: the commonest
     size of the training volumes, rounded up to whole patches]"""
-    plane: Literal["axial", "coronal", "sagittal"] | None = None
+    plane: Plane | None = None
     """how slices are cut from volumes [default: coronal]"""
     slab_mm: tuple[float, float] | None = None
     """from where to where slices are cut from volumes: below the top of the head

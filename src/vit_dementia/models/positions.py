@@ -40,7 +40,7 @@ def resize_positions(
     """Return the position embeddings for another grid; rows of prefix tokens stay.
 
     Nothing happens only if the grids are equal: 6x4 and 4x6 have as many patches and
-    other places. From two axes to three, each plane gets the same embeddings.
+    other places.
 
     >>> positions = torch.arange(5.0).reshape(1, 5, 1)  # class token and a 2x2 grid
     >>> resize_positions(
@@ -57,9 +57,6 @@ def resize_positions(
         return positions
     prefix, places = positions.split([num_prefix, prod(source)], dim=1)
     grid = places.reshape(*source, -1)
-    if len(target) == len(source) + 1:
-        source = (target[0], *source)
-        grid = grid.expand(*source, -1)
     matrices = [
         interpolation_matrix(i, o, rule) for i, o in zip(source, target, strict=True)
     ]

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from vit_dementia.config import Plane
 from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import ConfigError, ScanError
 from vit_dementia.preparation.head_box import HeadBox, find_head, sampling
@@ -30,7 +31,6 @@ from vit_dementia.preparation.slices import BRIGHT_PERCENTILE
 from vit_dementia.preparation.stored import Stored
 
 KIND = "slab"  # the value of "input" in preprocessing.json
-Plane = Literal["axial", "coronal", "sagittal"]
 
 SLAB_MM: Mapping[Plane, tuple[float, float]] = {
     "axial": (48.0, 100.0),  # below the top: ventricles down to the hippocampi

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import torch
 
-from vit_dementia.config import RunConfig
+from vit_dementia.config import Plane, RunConfig
 from vit_dementia.errors import ConfigError
-from vit_dementia.inference.model_folder import find_model_folder
+from vit_dementia.inference.model_folder import (
+    PREPROCESSING,
+    find_model_folder,
+    read_preprocessing,
+)
 from vit_dementia.models.lora import add_lora
 from vit_dementia.models.slice_scores import HIDDEN_DIM, weigh_slices
 from vit_dementia.models.variants import architecture
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights import load_model, read_unnamed
+from vit_dementia.preparation.slab import SlabPreprocessing
 
 SCRATCH = "scratch"
 DEFAULT_MODEL = "ViT-B/16"
@@ -77,6 +82,7 @@ def begin_model(
         channels=config.data.channels,
         classes=None if names is None else classes,
         vit=config.vit,
+        plane=_plane_of(source),
     )
     _pool_slices(model, config)
     if rank := config.train.lora_rank:
@@ -108,6 +114,15 @@ def refuse_unusable(config: RunConfig) -> None:
             "bring their own architecture; leave --model out"
         )
     read_unnamed(_source(config.init))
+
+
+def _plane_of(source: str | Path) -> Plane:
+    """Return in which plane the slices were cut that loaded weights were trained on."""
+    if not (isinstance(source, Path) and (source / PREPROCESSING).is_file()):
+        return "axial"
+    preprocessing = read_preprocessing(source)
+    is_cut = isinstance(preprocessing, SlabPreprocessing)
+    return preprocessing.plane if is_cut else "axial"
 
 
 def _source(init: str) -> str | Path:

@@ -82,17 +82,6 @@ def test_equal_counts_on_another_grid_are_resized_all_the_same() -> None:
     assert torch.equal(same, positions)
 
 
-def test_planes_of_a_volume_get_the_positions_of_the_slice() -> None:
-    positions = torch.randn(1, 1 + 6, 3)
-    volume = resize_positions(
-        positions, (2, 3), (4, 2, 3), num_prefix=1, rule="bicubic"
-    )
-    assert volume.shape == (1, 1 + 24, 3)
-    planes = volume[0, 1:].reshape(4, 6, 3)
-    for plane in planes:
-        torch.testing.assert_close(plane, positions[0, 1:])
-
-
 def test_volumes_are_resized_along_three_axes() -> None:
     ramp = torch.arange(4.0).reshape(1, 4, 1).repeat_interleave(4, dim=1)
     out = resize_positions(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from vit_dementia.config import RunConfig, TrainConfig, VitConfig
+from vit_dementia.config import Plane, RunConfig, TrainConfig, VitConfig
 from vit_dementia.errors import ConfigError
+from vit_dementia.files import sealed, write_json
+from vit_dementia.inference.model_folder import PREPROCESSING
 from vit_dementia.models import create_model
 from vit_dementia.models.weights import load_model, native
+from vit_dementia.preparation.slab import SlabPreprocessing
 from vit_dementia.training.start import begin_model
 
 TWO = ("CN", "AD")
@@ -45,6 +50,25 @@ def test_a_low_rank_change_freezes_by_itself() -> None:
         TrainConfig(lora_rank=3, freeze="backbone")
     with pytest.raises(ConfigError, match="0 or more"):
         TrainConfig(lora_rank=-1)
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_volumes_begin_from_slices_in_the_plane_that_these_were_cut_in(
+    folder, plane
+) -> None:
+    slab = SlabPreprocessing(
+        size=(32, 32), spacing_mm=2.0, plane=plane, slab_mm=(60, 90), count=3
+    )
+    write_json(folder / PREPROCESSING, sealed(slab.to_dict()))
+    config = RunConfig(init=str(folder))
+    begun = begin_model(config, classes=TWO, image_size=(48, 64, 32)).state_dict()
+    told = {
+        one: load_model(folder, image_size=(48, 64, 32), plane=one).state_dict()
+        for one in get_args(Plane)
+    }
+    for one, state in told.items():
+        is_same = all(begun[name].equal(value) for name, value in state.items())
+        assert is_same == (one == plane)
 
 
 def _attention(**settings) -> RunConfig:

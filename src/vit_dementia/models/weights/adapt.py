@@ -9,7 +9,7 @@ patch before, q after.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vit_dementia.config import Plane
 from vit_dementia.errors import ConfigError
-from vit_dementia.models.description import Architecture
 from vit_dementia.models.positions import (
     Rule,
     along_axes,
@@ -30,6 +30,7 @@ from vit_dementia.models.weights.record import Weights
 
 log = logging.getLogger(__name__)
 Inflation = Literal["mean", "center"]
+ACROSS: dict[Plane, int] = {"axial": 0, "coronal": 1, "sagittal": 2}  # axis of a volume
 
 
 def with_head(weights: Weights, classes: Sequence[str] | int) -> Weights:
@@ -187,55 +188,85 @@ def with_image_size(
         description.grid,
         rule or weights.rule,
     )
-    state = _on_grid_of(description, weights.state, a, rule or weights.rule)
+    state = dict(weights.state)
+    if "pos_embed" in state:
+        state["pos_embed"] = resize_positions(
+            state["pos_embed"],
+            a.grid,
+            description.grid,
+            num_prefix=a.num_prefix_positions,
+            rule=rule or weights.rule,
+        )
     return replace(weights, state=state, architecture=description)
 
 
-def _on_grid_of(
-    description: Architecture, state: Mapping[str, Tensor], a: Architecture, rule: Rule
-) -> dict[str, Tensor]:
-    """Return weights whose positions, if they have any, are those of the new grid."""
-    if "pos_embed" not in state:
-        return dict(state)
-    positions = resize_positions(
-        state["pos_embed"],
-        a.grid,
-        description.grid,
-        num_prefix=a.num_prefix_positions,
-        rule=rule,
-    )
-    return {**state, "pos_embed": positions}
-
-
-def inflated(weights: Weights, depth: int, how: Inflation = "mean") -> Weights:
+def inflated(
+    weights: Weights, depth: int, how: Inflation = "mean", plane: Plane = "axial"
+) -> Weights:
     """Return weights for volumes from weights for slices.
 
     ``mean`` gives each plane of a patch the same share of the kernel, so that a volume
     of equal planes gives what the slice gave; ``center`` gives all to the middle plane
-    (Carreira and Zisserman 2017, arXiv 1705.07750; Feichtenhofer et al. 2021).
+    (Carreira and Zisserman 2017, arXiv 1705.07750; Feichtenhofer et al. 2021). Every
+    plane of patches gets the positions of the slice.
 
     Args:
         weights: of a network for two axes.
-        depth: of the volume; a multiple of the patch's side.
+        depth: of the volume across the slices; a multiple of the patch's side.
         how: the kernel is spread.
+        plane: in which the slices were cut; of pictures from elsewhere ``axial``.
 
     Raises:
         ConfigError: if there are no patches whose kernel could be spread.
     """
     a = replace(weights.architecture, visible=None)
     _refuse_other_stem(weights, "image_size: needs two sides")
-    side = a.patch_size[0]
+    side, across = a.patch_size[0], ACROSS[plane]
+    shares = torch.full((side,), 1 / side)
+    if how == "center":
+        shares = torch.arange(side) == side // 2
     state = dict(weights.state)
-    kernel = state["patch_embed.proj.weight"][:, :, None]
-    planes = torch.zeros(side, dtype=kernel.dtype)
-    if how == "mean":
-        planes[:] = 1 / side
-    else:
-        planes[side // 2] = 1
-    state["patch_embed.proj.weight"] = kernel * planes[:, None, None]
+    kernel = _across(state["patch_embed.proj.weight"], plane, side, first=2)
+    shares = shares.to(kernel).reshape(-1, *(1,) * (2 - across))
+    state["patch_embed.proj.weight"] = kernel * shares
     description = replace(
-        a, image_size=(depth, *a.image_size), patch_size=(side, *a.patch_size)
+        a,
+        image_size=_inserted(a.image_size, across, depth),
+        patch_size=_inserted(a.patch_size, across, side),
     )
-    state = _on_grid_of(description, state, a, weights.rule)
-    log.warning("weights for slices made into weights for volumes by %s", how)
+    if "pos_embed" in state:
+        num_prefix = a.num_prefix_positions
+        prefix, places = state["pos_embed"].tensor_split([num_prefix], dim=1)
+        grid = places.reshape(1, *a.grid, -1)
+        stack = _across(grid, plane, description.grid[across], first=1)
+        state["pos_embed"] = torch.cat([prefix, stack.flatten(1, 3)], dim=1)
+    log.warning("weights for %s slices made into weights for volumes by %s", plane, how)
     return replace(weights, state=state, architecture=description)
+
+
+def _across(
+    slices: Float[Tensor, "*_"], plane: Plane, times: int, *, first: int
+) -> Float[Tensor, "*_"]:
+    """Repeat what stands for a slice along the axis of a volume that it is cut across.
+
+    The rows of coronal and sagittal slices go from the head down, the planes of a
+    volume from the feet up; all other axes go the same way in both.
+
+    Args:
+        slices: with rows and columns of slices along two of its axes.
+        plane: in which they are cut.
+        times: how often.
+        first: the axis of the rows.
+    """
+    upright = slices if plane == "axial" else slices.flip(first)
+    axis = first + ACROSS[plane]
+    return upright.unsqueeze(axis).repeat_interleave(times, dim=axis)
+
+
+def _inserted(sides: tuple[int, ...], place: int, side: int) -> tuple[int, ...]:
+    """Return the sides with one more.
+
+    >>> _inserted((2, 3), 1, 4)
+    (2, 4, 3)
+    """
+    return (*sides[:place], side, *sides[place:])

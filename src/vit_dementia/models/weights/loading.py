@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vit_dementia.config import VitConfig
+from vit_dementia.config import Plane, VitConfig
 from vit_dementia.errors import CheckpointError
 from vit_dementia.models.positions import Rule
 from vit_dementia.models.variants import with_dropout
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.models.weights.adapt import (
+    ACROSS,
     Inflation,
     inflated,
     with_channels,
@@ -43,6 +44,7 @@ def load_model(
     vit: VitConfig | None = None,
     rule: Rule | None = None,
     inflation: Inflation = "mean",
+    plane: Plane = "axial",
     source_image_size: tuple[int, ...] | None = None,
 ) -> VisionTransformer:
     """Return a network with the weights of a file or folder of any known layout.
@@ -61,6 +63,7 @@ def load_model(
             except ``patch_size``, to which the kernel is resampled.
         rule: to resize positions by, instead of the source's own.
         inflation: how weights for slices become weights for volumes.
+        plane: in which those slices were cut.
         source_image_size: that the file was trained on, where nothing tells.
 
     Raises:
@@ -76,6 +79,7 @@ def load_model(
         vit=vit,
         rule=rule,
         inflation=inflation,
+        plane=plane,
         source_image_size=source_image_size,
     ).build()
 
@@ -90,6 +94,7 @@ def load_weights(
     vit: VitConfig | None = None,
     rule: Rule | None = None,
     inflation: Inflation = "mean",
+    plane: Plane = "axial",
     source_image_size: tuple[int, ...] | None = None,
 ) -> Weights:
     """Return what ``load_model`` builds from, with classes, mean and deviation.
@@ -121,7 +126,8 @@ def load_weights(
         weights = with_patch_size(weights, (vit.patch_size,) * axes)
     if image_size is not None:
         if len(image_size) == 3 and len(weights.architecture.image_size) == 2:
-            weights = inflated(weights, image_size[0], inflation)
+            depth = image_size[ACROSS[plane]]
+            weights = inflated(weights, depth, inflation, plane)
         weights = with_image_size(weights, tuple(image_size), rule)
     description = with_dropout(weights.architecture, vit)
     if vit.pooling == "mean":

@@ -9,8 +9,11 @@ import torch
 from PIL import Image
 
 from vit_dementia.config import VitConfig
+from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import CheckpointError, ConfigError
 from vit_dementia.models.weights import load_model, load_weights, native, read_weights
+from vit_dementia.preparation.slab import SlabPreprocessing
+from vit_dementia.preparation.volumes import VolumePreprocessing
 
 CLASSES = ("a", "b", "c", "d", "e")
 
@@ -129,6 +132,40 @@ def test_a_volume_of_equal_planes_gives_the_tokens_of_the_slice(folder, small) -
     only[:, :, 8] = images  # the middle plane of the first patches
     center = load_model(folder, image_size=(32, 32, 48), inflation="center").eval()
     torch.testing.assert_close(center.embed(only)[:, :7], expected)
+
+
+@pytest.mark.parametrize(
+    ("plane", "size"),
+    [("axial", (64, 32)), ("coronal", (48, 32)), ("sagittal", (48, 64))],
+)
+@pytest.mark.parametrize("inflation", ["mean", "center"])
+def test_a_head_alike_along_one_axis_gives_the_tokens_of_its_slices(
+    small, tmp_path, plane, size, inflation
+) -> None:
+    model = small(channels=1, image_size=size)
+    native.save(model.state_dict(), model.architecture, CLASSES, tmp_path)
+    across = ("sagittal", "coronal", "axial").index(plane)
+    sides = [28, 60, 44]  # x y z, filled up to 32, 64 and, above the top, 48 voxels
+    sides[across] += 4
+    voxels = np.random.default_rng(0).uniform(0.5, 1, sides)
+    alike = np.repeat(voxels.take([0], across), sides[across], across)
+    head = Volume(alike.astype(np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
+    slab = SlabPreprocessing(
+        size=size, spacing_mm=4.0, plane=plane, slab_mm=(0, 1), count=1
+    )
+    whole = VolumePreprocessing(size=(48, 64, 32), spacing_mm=4.0)
+    inflated = load_model(
+        tmp_path, image_size=whole.size, plane=plane, inflation=inflation
+    ).eval()
+    tokens = inflated.embed(_double(whole(head)))[0, 1:].unflatten(0, (3, 4, 2))
+    expected = model.embed(_double(slab(head)))[0, 1:]
+    turned = tokens if plane == "axial" else tokens.flip(0)  # from the top down
+    for one in turned.unbind(dim=2 - across):
+        torch.testing.assert_close(one.flatten(0, 1), expected)
+
+
+def _double(scan: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(scan)[None].double()
 
 
 def test_dropout_comes_from_the_settings_and_sizes_must_be_the_files(folder) -> None:
