@@ -61,6 +61,10 @@ FROZEN = (
 SLICES_OF_TINY = "--input slices --data.image-size 112 96"
 COARSE = "--input volume --data.spacing-mm 8"
 TUNED = "--recipe finetune --init WEIGHTS"
+FROM_SLICES = (
+    "--input volume --data.spacing-mm 2 --recipe finetune --init SLICES --epochs 12"
+    " --batch-size 8"
+)
 ARMS = {
     "slices, from scratch": "--input slices --recipe tiny",
     "slices, own masked pre-training": f"{SLICES_OF_TINY} --init PRETRAINED"
@@ -78,7 +82,14 @@ ARMS = {
     "volumes, own masked pre-training": f"{COARSE} --init PRETRAINED"
     " --vit.pooling mean --vit.dropout 0.1 --vit.drop-path 0.1 --epochs 30"
     " --batch-size 8 --learning-rate 1e-3",
+    "volumes, from slices with own pre-training": FROM_SLICES,
+    "volumes, from slices of DeiT-tiny": FROM_SLICES,
     "volumes, from scratch": "--recipe volumes",
+}
+# Whose network of the same fold, which knows the same people, is inflated.
+SLICES = {
+    "volumes, from slices with own pre-training": "slices, own masked pre-training",
+    "volumes, from slices of DeiT-tiny": "slices, from DeiT-tiny, fine-tuned",
 }
 # Of those without a diagnosis, whom no fold tests; as the arm from scratch otherwise.
 PRETRAININGS = {
@@ -146,6 +157,9 @@ def _run(arm: str, fold: int, filled: dict[str, str]) -> None:
         return
     places = {"FOLD": str(fold), "OUT": str(out), "SPLIT": str(WORK / "split.json")}
     places |= {"PRETRAINED": str(_pretraining(arm))}
+    if arm in SLICES:
+        _run(SLICES[arm], fold, filled)
+        places["SLICES"] = str(_folder(SLICES[arm], fold))
     command = "train --resume OUT" if out.exists() else _command(arm)
     _call(command, filled | places)
     write_json(out / "commit.json", commit_of_source())
@@ -273,17 +287,24 @@ def _answers(
 def _origin(model: str) -> dict[str, Any]:
     if model not in ARMS:
         return {"minutes": None, "seed": SEED}
-    commands = [f"vit-dementia {_command(model)}"]
-    if model in PRETRAININGS:
-        first = _pretraining_command(model).replace("OUT", "PRETRAINED")
-        commands.insert(0, f"vit-dementia {first}")
     return {
         "minutes": _minutes(model),
         "seed": SEED,
         "commit": read_json(_folder(model, 0) / "commit.json"),
         "machine": f"{platform.machine()}, 1 thread, shared",
-        "command": " && ".join(commands),
+        "command": " && ".join(f"vit-dementia {one}" for one in _commands(model)),
     }
+
+
+def _commands(arm: str) -> list[str]:
+    """Return what makes a network, beginning with what it begins from."""
+    commands = [_command(arm)]
+    if arm in PRETRAININGS:
+        commands.insert(0, _pretraining_command(arm).replace("OUT", "PRETRAINED"))
+    if arm in SLICES:
+        *before, slices = _commands(SLICES[arm])
+        commands = [*before, slices.replace("--out OUT", "--out SLICES"), *commands]
+    return commands
 
 
 def _origin_of(model: str, before: pd.DataFrame) -> dict[str, Any]:
@@ -294,7 +315,7 @@ def _origin_of(model: str, before: pd.DataFrame) -> dict[str, Any]:
 
 
 def _minutes(arm: str) -> float:
-    """Return how long the epochs of all folds took, and of what came before them."""
+    """Return how long the epochs of all folds and of pre-training took."""
     runs = [_folder(arm, fold) for fold in range(FOLDS)]
     runs += [_pretraining(arm)] if arm in PRETRAININGS else []
     seconds = [
