@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from vit_dementia.config import DataConfig
+from vit_dementia.config import DataConfig, Plane
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.images import probe_size
 from vit_dementia.data.volumes import read_volume
 from vit_dementia.errors import ConfigError, ScanError
 from vit_dementia.preparation.replay import common_facts
-from vit_dementia.preparation.slab import FIELD_MM, SLAB_MM, Plane, SlabPreprocessing
+from vit_dementia.preparation.slab import FIELD_MM, SLAB_MM, SlabPreprocessing
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.preparation.volumes import VolumePreprocessing

@@ -120,9 +120,8 @@ def _plane_of(source: str | Path) -> Plane:
     """Return in which plane the slices were cut that loaded weights were trained on."""
     if not (isinstance(source, Path) and (source / PREPROCESSING).is_file()):
         return "axial"
-    preprocessing = read_preprocessing(source)
-    is_cut = isinstance(preprocessing, SlabPreprocessing)
-    return preprocessing.plane if is_cut else "axial"
+    read = read_preprocessing(source)
+    return read.plane if isinstance(read, SlabPreprocessing) else "axial"
 
 
 def _source(init: str) -> str | Path:
