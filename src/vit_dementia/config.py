@@ -15,8 +15,7 @@ from cyclopts import Parameter
 
 from vit_dementia.errors import ConfigError
 
-Plane = Literal["axial", "coronal", "sagittal"]
-"""In which slices of a head are cut."""
+Plane = Literal["axial", "coronal", "sagittal"]  # in which slices of a head are cut
 
 
 def _short(name: str) -> Parameter:
@@ -120,8 +119,7 @@ class DataConfig:
     val: float = 0.15
     """share of the participants who train that choose the best epoch instead"""
     test: float = 0.2
-    """share of all participants held out for one final score, if the data bring no test
-    part"""
+    """share of all participants held out for a final score, if the data have no test"""
     tokens: Annotated[Literal["foreground", "all"], _short("--tokens")] = "foreground"
     """which patches the encoder reads: those that show a head in the training slices,
     or all, background included"""

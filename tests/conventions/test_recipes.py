@@ -70,7 +70,7 @@ def test_a_recipe_from_the_literature_says_where_it_is_from(name) -> None:
 def test_a_recipe_runs_forward_and_back(recipe) -> None:
     config = recipes.config_from(recipes.read_recipe(recipe), where=recipe)
     config = replace(config, vit=replace(config.vit, depth=1))  # all blocks are alike
-    whole = (48, 60, 48) if config.data.input == "volume" else (64, 48)
+    whole = (48, 96, 48) if config.data.input == "volume" else (64, 48)
     size = config.data.image_size or whole
     network = begin_model(config, classes=["none", "some"], image_size=size)
     images = torch.zeros(1, config.data.channels, *size)
