@@ -61,6 +61,8 @@ class VitConfig:
     """added to the variance in every LayerNorm"""
     initialization: Literal["google", "timm", "mae"] = "google"
     """how weights begin from scratch: as in the paper's own code, in timm or in MAE"""
+    inflation: Literal["mean", "center"] = "mean"
+    """how weights for slices read a cube: all of its planes alike, or the middle one"""
     positions: Literal["learned", "sincos", "none"] = "learned"
     """position embeddings: learned, fixed waves, or none"""
     stem: Literal["patch", "conv", "shifted"] = "patch"
@@ -121,11 +123,9 @@ class DataConfig:
     test: float = 0.2
     """share of all participants held out for a final score, if the data have no test"""
     tokens: Annotated[Literal["foreground", "all"], _short("--tokens")] = "foreground"
-    """which patches the encoder reads: those that show a head in the training slices,
-    or all, background included"""
+    """which patches the encoder reads: those that show a head in training, or all"""
     slices_per_participant: int = 0
-    """slices drawn from each participant in an epoch, anew every epoch; 0: all (they
-    are near-copies of one another, so a few an epoch cost less and teach as much)"""
+    """slices (near-copies) drawn from each participant, anew every epoch; 0: all"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,8 @@ def test_a_recipe_from_the_literature_says_where_it_is_from(name) -> None:
 
 def test_a_recipe_runs_forward_and_back(recipe) -> None:
     config = recipes.config_from(recipes.read_recipe(recipe), where=recipe)
-    config = replace(config, vit=replace(config.vit, depth=1))  # all blocks are alike
+    small = replace(config.vit, depth=1, inflation="mean")  # all blocks are alike
+    config = replace(config, vit=small)
     whole = (48, 96, 48) if config.data.input == "volume" else (64, 48)
     size = config.data.image_size or whole
     network = begin_model(config, classes=["none", "some"], image_size=size)
@@ -90,6 +91,7 @@ def test_a_recipe_takes_a_step_of_training(recipe, tmp_path) -> None:
         depth=2,
         mlp_dim=16,
         num_heads=heads,
+        inflation="mean",
     )
     config = replace(
         config,

@@ -132,7 +132,7 @@ def test_every_setting_of_training_is_tried_above_or_by_name_elsewhere() -> None
         "data.tokens", "train.views", "train.retries",  # in tests of their names
         "vit.patch_size", "vit.embed_dim", "vit.depth", "vit.num_heads", "vit.mlp_dim",
         "data.plane", "data.slab_mm", "data.slices", "data.spacing_mm",  # test_volumes
-        "data.input", "data.volume_size",  # test_volume_models
+        "data.input", "data.volume_size", "vit.inflation",  # test_volume_models
         "data.fit", "train.early_stopping", "train.precision", "train.watch_test",
         "train.checkpoint_minutes",  # test_resume
         "train.deterministic",  # test_unbreakable

@@ -142,6 +142,32 @@ def test_slices_cannot_be_trained_on_as_volumes(cohort_folder, command) -> None:
 
 
 @pytest.mark.slow
+def test_volumes_begin_from_slices_of_the_same_people(trained, command) -> None:
+    out, table = trained
+    slices = out.with_name("slices")
+    command(
+        "train", table, *TINY[1:], "--data.slab-mm", "20", "60", "--data.slices=3",
+        "--data.spacing-mm=4.5", "--epochs=2", "--out", slices,
+    )  # fmt: skip
+    kernels = []
+    for how in ("mean", "center"):
+        whole = out.with_name(f"from-slices-{how}")
+        command(
+            "train", table, "--recipe=volumes-from-slices", "--init", slices,
+            f"--vit.inflation={how}", "--epochs=0", "--out", whole,
+        )  # fmt: skip
+        state = read_unnamed(find_model_folder(whole)).state
+        kernels.append(state["patch_embed.proj.weight"])
+    of_slices = read_unnamed(find_model_folder(slices)).state["patch_embed.proj.weight"]
+    for kernel in kernels:  # coronal: spread from the front to the back
+        torch.testing.assert_close(kernel.sum(dim=3).flip(2), of_slices)
+    mean, center = kernels
+    torch.testing.assert_close(mean[:, :, :, 0], mean[:, :, :, 7])
+    assert not center[:, :, :, 0].any()
+    command("train", table, "--recipe=volumes-from-slices", "--init", out, check=2)
+
+
+@pytest.mark.slow
 def test_folds_of_volumes_pool_into_one_report(command, tmp_path) -> None:
     table = heads(tmp_path / "data", people=12)
     command(

@@ -53,6 +53,7 @@ def begin_model(
         CheckpointError: if the weights cannot be used.
     """
     if config.init == SCRATCH:
+        _refuse_inflation(config, needed=False)
         if config.train.lora_rank:
             raise ConfigError(
                 f"train.lora_rank: found {config.train.lora_rank} beside --init"
@@ -72,16 +73,19 @@ def begin_model(
         return model
     refuse_unusable(config)
     source = _source(config.init)
+    read = read_unnamed(source)
+    sides = read.architecture.image_size
+    _refuse_inflation(config, needed=(len(sides), len(image_size)) == (2, 3))
     # A file that names its classes is matched by name; one that does not is never
     # taken to mean ours, in our order.
-    names = read_unnamed(source).classes
     model = load_model(
         source,
         num_classes=len(classes),
         image_size=image_size,
         channels=config.data.channels,
-        classes=None if names is None else classes,
+        classes=None if read.classes is None else classes,
         vit=config.vit,
+        inflation=config.vit.inflation,
         plane=_plane_of(source),
     )
     _pool_slices(model, config)
@@ -89,6 +93,14 @@ def begin_model(
         generator = torch.Generator().manual_seed(config.seed)
         add_lora(model, rank=rank, alpha=2.0 * rank, generator=generator)
     return model
+
+
+def _refuse_inflation(config: RunConfig, *, needed: bool) -> None:
+    if config.vit.inflation != "mean" and not needed:
+        raise ConfigError(
+            f"vit.inflation: found {config.vit.inflation!r} where nothing is inflated;"
+            " needs --input volume, and --init with weights for slices"
+        )
 
 
 def _pool_slices(model: VisionTransformer, config: RunConfig) -> None:

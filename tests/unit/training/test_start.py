@@ -71,6 +71,20 @@ def test_volumes_begin_from_slices_in_the_plane_that_these_were_cut_in(
         assert is_same == (one == plane)
 
 
+def test_kernels_are_spread_as_the_settings_say_or_it_is_refused(folder) -> None:
+    cube = (32, 32, 32)
+    for how in ("mean", "center"):
+        config = RunConfig(init=str(folder), vit=VitConfig(inflation=how))
+        begun = begin_model(config, classes=TWO, image_size=cube).patch_embed.proj
+        told = load_model(folder, image_size=cube, inflation=how).patch_embed.proj
+        assert begun.weight.equal(told.weight)
+    with pytest.raises(ConfigError, match="nothing is inflated"):
+        begin_model(config, classes=TWO, image_size=(32, 32))
+    scratch = RunConfig(vit=VitConfig(inflation="center", **SMALL))
+    with pytest.raises(ConfigError, match="--init with weights for slices"):
+        begin_model(scratch, classes=TWO, image_size=cube)
+
+
 def _attention(**settings) -> RunConfig:
     return RunConfig(train=TrainConfig(slice_pooling="attention"), **settings)
 
