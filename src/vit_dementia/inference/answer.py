@@ -215,13 +215,13 @@ class Answer:
 
 def trained_on(model: SavedModel | SavedFolds) -> str:
     """Say in a sentence on how many a model learned, and of whom nothing more."""
-    told = [_learned(member.facts) for member in model.members]
+    told = [_learned(one.facts, one.preprocessing.what) for one in model.members]
     if len(told) == 1:
         return told[0]
     return f"{len(told)} models that answer together, the first {told[0]}"
 
 
-def _learned(facts: Mapping[str, Any]) -> str:
+def _learned(facts: Mapping[str, Any], what: str) -> str:
     counts = {
         words: facts[words]
         for part in ("training", "validation")
@@ -230,8 +230,8 @@ def _learned(facts: Mapping[str, Any]) -> str:
     }
     if not counts:
         return "trained on what its folder does not tell"
-    slices = facts.get("training slices")
-    of = f" ({slices} slices)" if isinstance(slices, int) else ""
+    scans = facts.get("training slices")
+    of = f" ({scans} {what}s)" if isinstance(scans, int) else ""
     learned, *chosen = (f"{count} {words}" for words, count in counts.items())
     return f"trained on {learned}{of}" + "".join(f", chosen on {c}" for c in chosen)
 
