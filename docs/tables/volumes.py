@@ -99,6 +99,14 @@ PRETRAININGS = {
     " --vit.patch-size 6 --vit.pooling mean --vit.embed-dim 96 --vit.depth 3"
     " --vit.mlp-dim 288 --epochs 100 --batch-size 16",
 }
+PAIRS = (
+    ("slices, own masked pre-training", "slices, from scratch"),
+    ("slices, from DeiT-tiny, fine-tuned", "slices, from scratch"),
+    ("volumes, from slices with own pre-training", "volumes, own masked pre-training"),
+    ("volumes, from slices of DeiT-tiny", "volumes, from DeiT-tiny, fine-tuned"),
+    ("volumes, from slices of DeiT-tiny", "volumes, from scratch"),
+    ("volumes, from slices of DeiT-tiny", "slices, from DeiT-tiny, fine-tuned"),
+)  # that differ in how they begin, or in what they read
 LINEAR = "linear model on pixels"
 FLOORS = (
     "majority class",
@@ -245,7 +253,14 @@ def page_table() -> str:
             for row in rows.itertuples()
         ]
         lines.append("")
-    return "\n".join(lines)
+    lines += ["**Everybody**, one against another", "", "| | AUROC |", "| --- | --- |"]
+    for one, other in PAIRS:
+        if not (_file(one).exists() and _file(other).exists()):
+            continue
+        told = _scores(*(pd.read_csv(_file(name), sep="\t") for name in (one, other)))
+        said = _with_interval(pd.Series(told), "above_linear")
+        lines.append(f"| {one} \N{MINUS SIGN} {other} | {said} |")
+    return "\n".join([*lines, ""])
 
 
 def _with_interval(row: Any, name: str) -> str:
@@ -395,10 +410,10 @@ def rows_of(model: str, tables: dict[str, pd.DataFrame]) -> list[dict[str, Any]]
     ]
 
 
-def _scores(own: pd.DataFrame, linear: pd.DataFrame) -> dict[str, Any]:
-    told, floor = _predictions(own), _predictions(linear)
+def _scores(own: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+    told, floor = _predictions(own), _predictions(other)
     fold_of = dict(zip(own.person, own.fold, strict=True))
-    floors = {} if own.equals(linear) else {LINEAR: floor}
+    floors = {} if own.equals(other) else {LINEAR: floor}
     metrics = score(told, fold_of=fold_of, floors=floors, seed=SEED)
     people = metrics["by_participant"]
     entry = people["scores"]["auroc"]

@@ -99,9 +99,8 @@ def test_prediction_is_what_the_network_says_of_the_prepared_file(
 ) -> None:
     out, table = trained
     file = table.parent / "sub-003_ses-1_T1w.nii.gz"
-    said = command("predict", out, file, "--json")
-    assert " volumes), chosen on" in said.stderr
-    told = json.loads(said.stdout)
+    told = json.loads(command("predict", out, file, "--json").stdout)
+    assert " volumes), chosen on" in told["model"]["trained_on"]
     model = read_model_folder(out)
     prepared = torch.from_numpy(model.preprocessing.read(file))[None]
     with torch.inference_mode():
