@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real scans are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_float32() -> Iterator[None]:
+    """Compute as a processor without bfloat16, so that all give the same numbers."""
+    from vit_dementia.inference import compute
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compute, "computes_in_bf16", lambda _: False)
+        yield
 
 
 @pytest.fixture
