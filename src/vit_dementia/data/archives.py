@@ -29,7 +29,8 @@ def unpack(archive: Path, to: Path, *, limits: Limits = LIMITS) -> int:
     aside = Path(tempfile.mkdtemp(prefix=f".{to.name}.", dir=to.parent))
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = [member for member in opened.infolist() if not member.is_dir()]
+            listed = opened.infolist()
+            members = [one for one in listed if not one.filename.endswith("/")]
             faults = _faults_of(archive, members, limits)
             if faults:
                 raise DataError.of(faults)
@@ -90,6 +91,8 @@ def _faults_of(
 
 def _cause_against(member: zipfile.ZipInfo) -> str:
     name, path = member.filename, PurePosixPath(member.filename)
+    if not name:
+        return "has no name"
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
         return "leads out of the folder"
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):

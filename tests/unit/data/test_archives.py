@@ -53,6 +53,14 @@ def test_hostile_archives_leave_nothing(tmp_path, members, cause) -> None:
     assert not (tmp_path / "evil.txt").exists()
 
 
+def test_a_member_without_a_name_is_refused(tmp_path) -> None:
+    archive = make(tmp_path / "a.zip", [("NAME", b"x")])
+    archive.write_bytes(archive.read_bytes().replace(b"NAME", b"\0AME"))
+    with pytest.raises(DataError, match="member '' has no name"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_size_is_counted_and_not_believed(tmp_path) -> None:
     archive = make(tmp_path / "a.zip", [("a", bytes(5000))], zipfile.ZIP_STORED)
     with pytest.raises(DataError, match="claims 5000 bytes"):
