@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,12 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _in_float32() -> Iterator[None]:
-    """Compute as a processor without bfloat16, so that all give the same numbers."""
+@pytest.fixture
+def in_float32(monkeypatch) -> None:
+    """Compute as a processor without bfloat16, where digits are compared."""
     from vit_dementia.inference import compute
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compute, "computes_in_bf16", lambda _: False)
-        yield
+    monkeypatch.setattr(compute, "computes_in_bf16", lambda _: False)
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ def test_a_slice_gets_a_picture_a_row_and_what_was_measured(
     assert json.loads((tmp_path / "maps" / "explanations.json").read_text()) == document
 
 
+@pytest.mark.usefixtures("in_float32")  # predict may round; explain never does
 def test_the_probability_is_that_of_predict(trained, command) -> None:
     scan = next((trained / "data" / CLASSES[0]).glob("*.png"))
     told = json.loads(command("predict", trained / "run", scan, "--json").stdout)

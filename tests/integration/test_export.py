@@ -187,6 +187,7 @@ def test_without_the_scans_of_the_run_others_are_needed(
     assert "is there already" in told.stderr
 
 
+@pytest.mark.usefixtures("in_float32")
 @pytest.mark.parametrize(
     "engine", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)]
 )

@@ -222,6 +222,7 @@ def small_memory(monkeypatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.usefixtures("in_float32")
 def test_a_batch_beyond_the_memory_is_told_with_the_size_that_fits(
     unstopped, command, small_memory
 ) -> None:

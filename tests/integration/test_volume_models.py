@@ -94,6 +94,7 @@ def test_the_model_folder_says_what_it_reads(trained) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_float32")
 def test_prediction_is_what_the_network_says_of_the_prepared_file(
     trained, command
 ) -> None:

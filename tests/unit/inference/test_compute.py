@@ -21,7 +21,6 @@ def test_bfloat16_is_chosen_where_the_processor_has_it(monkeypatch, has_it) -> N
         torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_it, "avx2": True}
     )
     assert computes_in_bf16("cpu") == has_it
-    monkeypatch.setattr(compute, "computes_in_bf16", computes_in_bf16)
     said = described(make_fabric("cpu", "auto"))
     assert said == ("cpu, bfloat16" if has_it else "cpu, float32")
 
