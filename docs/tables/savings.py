@@ -46,7 +46,7 @@ from vit_dementia.preparation.foreground import find_foreground
 from vit_dementia.preparation.pack import pack_scans
 from vit_dementia.preparation.slices import SlicePreprocessing
 
-HERE = Path(__file__).parent
+TABLE = Path(__file__).with_suffix(".tsv")
 SECONDS = 60.0  # that the rounds of a row last at least
 SIZE = (208, 176)
 BATCH = 8
@@ -81,11 +81,13 @@ def main() -> None:
         **provenance('make table savings ARGS="DATA"', since=since),
     }
     table = pd.DataFrame([row | facts for row in rows])
+    if TABLE.exists():  # what other processors made of it stays
+        before = pd.read_csv(TABLE, sep="\t")
+        others = before[before.processor != facts["processor"]]
+        table = pd.concat([others, table], ignore_index=True)
     for name in ("patches", "of"):
         table[name] = table[name].astype("Int64")
-    write_text(
-        HERE / "savings.tsv", table.to_csv(sep="\t", index=False, lineterminator="\n")
-    )
+    write_text(TABLE, table.to_csv(sep="\t", index=False, lineterminator="\n"))
 
 
 def _slices(
