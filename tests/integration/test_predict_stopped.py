@@ -103,7 +103,7 @@ def test_a_killed_process_leaves_true_tables_and_the_next_ends_the_same(
     for after in (4, 5):
         killed("read", after, *words, "--out=two")
     head, *lines = Path("two/answered.jsonl").read_text().splitlines()
-    assert json.loads(head)["format"] == 3
+    assert json.loads(head)["format"] == 4
     assert [len(json.loads(line)) for line in lines] == [BATCH] * 2
     answered = [Path("scans") / one.name for one in scans[: 2 * BATCH]]
     command("predict", run, *answered, "--device=cpu", "--out=these", check=3)
