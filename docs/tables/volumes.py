@@ -330,13 +330,14 @@ def _origin_of(model: str, before: pd.DataFrame) -> dict[str, Any]:
 
 
 def _minutes(arm: str) -> float:
-    """Return how long the epochs of all folds and of pre-training took."""
+    """Return how long the epochs of all folds took, and of what came before them."""
     runs = [_folder(arm, fold) for fold in range(FOLDS)]
     runs += [_pretraining(arm)] if arm in PRETRAININGS else []
     seconds = [
         epoch.seconds for run in runs for epoch in read_history(run / "history.jsonl")
     ]
-    return round(sum(seconds) / 60, 1)
+    before = _minutes(SLICES[arm]) if arm in SLICES else 0.0
+    return round(sum(seconds) / 60 + before, 1)
 
 
 def _written(
