@@ -217,6 +217,7 @@ def test_on_a_frozen_backbone_attention_learns_from_kept_features(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_float32")  # predict may round; explain never does
 def test_volumes_say_how_much_each_of_their_slices_counts(command, tmp_path) -> None:
     table = heads(tmp_path / "data", people=16, sessions=2)
     command(

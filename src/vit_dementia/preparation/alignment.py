@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from scipy import ndimage
 
 from vit_dementia.data.volumes import Volume
@@ -304,7 +304,9 @@ def _run(method: Any, fixed: Any, moving: Any) -> bool:
 
 
 def itk_image(
-    voxels: Float32[np.ndarray, "x y z"], grid: Grid, dtype: type = np.float32
+    voxels: Float32[np.ndarray, "x y z"] | Bool[np.ndarray, "x y z"],
+    grid: Grid,
+    dtype: type = np.float32,
 ) -> Any:
     """Return an image of ITK.
 

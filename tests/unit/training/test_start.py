@@ -57,7 +57,7 @@ def test_volumes_begin_from_slices_in_the_plane_that_these_were_cut_in(
     folder, plane
 ) -> None:
     slab = SlabPreprocessing(
-        size=(32, 32), spacing_mm=2.0, plane=plane, slab_mm=(60, 90), count=3
+        size=(32, 32), spacing_mm=2.0, plane=plane, slab_mm=(60.0, 90.0), count=3
     )
     write_json(folder / PREPROCESSING, sealed(slab.to_dict()))
     config = RunConfig(init=str(folder))

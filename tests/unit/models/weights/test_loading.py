@@ -151,7 +151,7 @@ def test_a_head_alike_along_one_axis_gives_the_tokens_of_its_slices(
     alike = np.repeat(voxels.take([0], across), sides[across], across)
     head = Volume(alike.astype(np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
     slab = SlabPreprocessing(
-        size=size, spacing_mm=4.0, plane=plane, slab_mm=(0, 1), count=1
+        size=size, spacing_mm=4.0, plane=plane, slab_mm=(0.0, 1.0), count=1
     )
     whole = VolumePreprocessing(size=(48, 64, 32), spacing_mm=4.0)
     inflated = load_model(
