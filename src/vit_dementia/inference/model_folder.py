@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from vit_dementia import DISCLAIMER, __version__
-from vit_dementia.errors import CheckpointError, RefusedError
+from vit_dementia.errors import CheckpointError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.files import (
     is_intact,
@@ -84,28 +84,6 @@ class SavedModel:
     def sets(self, told: Float[np.ndarray, "f m k"]) -> Bool[np.ndarray, "m k"] | None:
         """Return the classes that cannot be ruled out; None where sets are unknown."""
         return self.calibration.kept(told[0])
-
-    def refuse_unlike(
-        self, path: Path, rows: UInt8[np.ndarray, "r c *space"]
-    ) -> float | None:
-        """Say how far a scan is from those of the training; above 1 it is refused.
-
-        None: nobody kept what they look like.
-
-        Args:
-            path: of the scan, for the message.
-            rows: what the network reads of it.
-
-        Raises:
-            RefusedError: with the reason, if it does not.
-        """
-        if self.likeness is None:
-            return None
-        judged = self.likeness.judge(rows)
-        distance = max(one.distance for one in judged)
-        if unlike := next(filter(None, (one.reason for one in judged)), ""):
-            raise RefusedError(f"{path}: {unlike} (distance {distance:.2f}, limit 1)")
-        return distance
 
 
 def write_model_folder(

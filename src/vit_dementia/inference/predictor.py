@@ -27,10 +27,12 @@ from vit_dementia.inference.model_folder import SavedModel
 from vit_dementia.inference.of_scans import OfScans, by_scan
 from vit_dementia.inference.reader import MISFIT, Reader
 from vit_dementia.inference.rows import visits_of
+from vit_dementia.inference.unlike import Away, refuse_unlike
 from vit_dementia.preparation.replay import judged
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import Preprocessing, rows_of, rows_per_scan
 from vit_dementia.progress import Quiet, Watch
+from vit_dementia.quality.verdict import Quality
 
 Engine = Callable[[SavedModel], nn.Module]  # what is returned computes on the CPU
 Reading = Callable[[Sequence[Sequence[str]]], Iterator[dict[str, Said]]]
@@ -185,6 +187,7 @@ class Predictor:
         said: dict[str, Said] = {}
         quality: dict[str, list[str]] = {}
         distances: dict[str, float | None] = {}
+        misfits: dict[str, list[str]] = {}
         for name in names:
             try:
                 prepared, warnings, away = self._prepared(places.file_of(name))
@@ -195,12 +198,13 @@ class Predictor:
                 continue
             images.append(prepared)
             readable.append(name)
-            distances[name] = away
+            distances[name] = away.distance
+            if away.doubt:
+                misfits[name] = [away.doubt]
             if warnings is not None:
                 quality[name] = warnings
         if not images:
             return said
-        misfits: dict[str, list[str]] = {}
         logits: list[list[np.ndarray]] = [[] for _ in self.readers]
         self._ask(images, readable, logits, misfits)
         for place, name in enumerate(readable):
@@ -229,15 +233,16 @@ class Predictor:
             by_scan = read.fits.reshape(len(names), rows_per_scan(way))
             fits = np.logical_and.reduce(by_scan, axis=1)
             for row, name in enumerate(names):
-                if not fits[row]:
-                    misfits[name] = [MISFIT]
+                told = misfits.setdefault(name, [])
+                if not fits[row] and MISFIT not in told:
+                    told.append(MISFIT)
 
     def _prepared(
         self, path: Path
-    ) -> tuple[dict[object, np.ndarray], list[str] | None, float | None]:
+    ) -> tuple[dict[object, np.ndarray], list[str] | None, Away]:
         """Return the scan in every way that a member wants it, and what is amiss.
 
-        The last is how far it is from the scans of the training, if that is known.
+        The last is how far it is from the scans of the training.
 
         Raises:
             ScanError: if it cannot be read.
@@ -246,21 +251,24 @@ class Predictor:
         """
         images: dict[object, np.ndarray] = {}
         warnings: list[str] | None = None
+        quality: dict[object, Quality] = {}
         for way in {_stored(one.preprocessing) for one in self.model.members}:
             if isinstance(way, SlicePreprocessing):
                 images[way] = way.read(path)
                 continue
             found = judged(path, way.prepared)
             images[way] = way(found.volume)
+            quality[way] = found.quality
             reasons = [reason.text for reason in found.quality.reasons]
             warnings = [*found.volume.notes, *reasons]
         away = [
-            member.refuse_unlike(path, rows_of(way, images[way][None]))
+            refuse_unlike(
+                member, path, rows_of(way, images[way][None]), quality.get(way)
+            )
             for member in self.model.members
             for way in [_stored(member.preprocessing)]
         ]
-        known = [distance for distance in away if distance is not None]
-        return images, warnings, max(known, default=None)
+        return images, warnings, max(away, key=lambda one: one.distance or 0.0)
 
 
 def _batches(names: Sequence[str], done: Container[str]) -> list[list[str]]:

@@ -51,6 +51,15 @@ class Quality:
             default="pass",
         )
 
+    @property
+    def tells_contrast(self) -> bool:
+        """Say whether tissue was looked at, so that without a fail it is that of T1.
+
+        >>> Quality(measures={"white": 0.9}).tells_contrast, Quality().tells_contrast
+        (True, False)
+        """
+        return "white" in self.measures
+
     def to_dict(self) -> dict[str, Any]:
         """Return what ``predict --json`` and the sidecars hold."""
         return {

@@ -18,11 +18,13 @@ from vit_dementia.data.images import read_slice
 from vit_dementia.data.volumes import Volume
 from vit_dementia.inference.features import features_of, unit
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.inference.unlike import refuse_unlike
 from vit_dementia.models.vit import VisionTransformer
 from vit_dementia.preparation.foreground import fits_foreground
 from vit_dementia.preparation.replay import judged
 from vit_dementia.preparation.slices import SlicePreprocessing
 from vit_dementia.preparation.spec import rows_of
+from vit_dementia.quality.verdict import Quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +63,16 @@ def see(model: SavedModel, path: Path, device: torch.device) -> Seen:
     """
     way = model.preprocessing
     shown: Float32[ndarray, "c h w"] | Volume
+    quality: Quality | None = None
     if isinstance(way, SlicePreprocessing):
         shown = read_slice(path, channels=way.channels)
         stored = way(shown)
     else:
-        shown = judged(path, way.prepared).volume
+        found = judged(path, way.prepared)
+        shown, quality = found.volume, found.quality
         stored = way(shown)
     rows = rows_of(way, stored[None])
-    model.refuse_unlike(path, rows)
+    refuse_unlike(model, path, rows, quality)
     a = model.network.architecture
     fits = fits_foreground(rows, a.token_size, a.visible).all()
     network = model.network if fits else model.network.seeing(None)
