@@ -54,7 +54,7 @@ class Pipeline:
     """whether what lies outside the template's brain becomes 0"""
     intensity: Intensity = "as-is"
     """scale of gray values, set within the template's brain; our models scale what
-    they read by themselves"""
+    they read by themselves; histogram makes scans of several scanners alike"""
     template: Path | None = None
     """T1-weighted template in the space of ICBM 152, or clinica: that of Clinica's
     t1-linear, downloaded once [default: the skull-stripped one inside nilearn]"""
@@ -182,7 +182,8 @@ def _finished(
         voxels = np.where(brain, voxels, 0).astype(np.float32)
         steps.append({"Name": "skull strip", "Mask": "brain of the template"})
     if pipeline.intensity != "as-is":
-        voxels = normalized(voxels, brain, pipeline.intensity)
+        standard = template.intensity[template.brain > 0.5]
+        voxels = normalized(voxels, brain, pipeline.intensity, standard)
         step = {"Name": "intensity normalization", "Kind": pipeline.intensity}
         steps.append(step | {"Mask": "brain of the template"})
     return Volume(voxels, shown.affine, shown.notes), steps
