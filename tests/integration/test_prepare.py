@@ -14,7 +14,7 @@ from tests.unit.preparation.heads import error_mm, head
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.volumes import Volume, write_volume
-from vit_dementia.preparation.checked import GRID, reference
+from vit_dementia.preparation.reference import GRID, reference
 
 from .conftest import TINY
 

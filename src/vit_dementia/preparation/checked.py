@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from vit_dementia.data.volumes import Volume
-from vit_dementia.preparation.grids import CROP, shown_on
+from vit_dementia.preparation.grids import shown_on
 from vit_dementia.preparation.pipeline import Pipeline, Prepared, prepare
+from vit_dementia.preparation.reference import GRID, reference
 from vit_dementia.preparation.templates import load_template
-from vit_dementia.quality.aligned import Reference, measure
+from vit_dementia.quality.aligned import measure
 from vit_dementia.quality.found import HOPELESS, look_at_found
 from vit_dementia.quality.judging import (
     LIMITS,
@@ -21,9 +20,6 @@ from vit_dementia.quality.judging import (
     turned,
 )
 from vit_dementia.quality.verdict import Quality, Reason, together
-
-GRID = CROP.at(2.0)
-"""On which prepared scans are judged."""
 
 _TURNS = {"RAS": (1, 1), "RAI": (1, -1), "RPS": (-1, 1), "RPI": (-1, -1)}
 _BETTER = 0.1  # likeness, which a turned head must have more of
@@ -101,15 +97,3 @@ def _look_at_turns(volume: Volume, pipeline: Pipeline, likeness: float) -> Quali
     if best == "RAS" or alike[best] < max(alike["RAS"], likeness) + _BETTER:
         return Quality()
     return Quality(reasons=(turned(best),))
-
-
-@lru_cache(maxsize=2)
-def reference(template: Path | None) -> Reference:
-    """Return the template on ``GRID``."""
-    there = load_template(template).on(GRID)
-    return Reference(
-        intensity=there.intensity,
-        gray=there.gray,
-        white=there.white,
-        brain=there.brain,
-    )

@@ -29,7 +29,7 @@ from vit_dementia.preparation.grids import (
 from vit_dementia.preparation.intensity import Intensity, normalized
 from vit_dementia.preparation.templates import Template, load_template
 
-VERSION = 2
+VERSION = 3
 """Of the numbers that come out: raised by whatever changes them."""
 
 Name = Literal["t1-linear", "fast", "none"]
@@ -111,7 +111,7 @@ class Prepared:
     volume: Volume
     laid: Volume
     scan_of_template: Affine | None
-    steps: tuple[dict[str, Any], ...]
+    steps: tuple[Mapping[str, Any], ...]
 
 
 def _is_there(distribution: str) -> bool:
@@ -131,19 +131,17 @@ def prepare(volume: Volume, pipeline: Pipeline) -> Prepared:
     """
     template = load_template(pipeline.template)
     way: Affine | None = None
-    steps: tuple[dict[str, Any], ...] = ()
+    steps: tuple[Mapping[str, Any], ...] = ()
     if pipeline.pipeline == "t1-linear":
         from vit_dementia.preparation.ants_alignment import align_with_ants
 
         volume, found = align_with_ants(volume, template, seed=pipeline.seed)
         way, steps = found.scan_of_template, found.steps
     elif pipeline.pipeline == "fast":
-        from vit_dementia.preparation.alignment import align
-        from vit_dementia.preparation.bias import without_bias
+        from vit_dementia.preparation.fast import lay
 
-        volume, step = without_bias(volume)
-        found = align(volume, template, seed=pipeline.seed)
-        way, steps = found.scan_of_template, (step, *found.steps)
+        laid = lay(volume, pipeline.template, seed=pipeline.seed)
+        volume, way, steps = laid.volume, laid.scan_of_template, laid.steps
     grid = grid_of(pipeline, volume)
     if grid is None:
         shown = volume

@@ -17,7 +17,7 @@ from vit_dementia.data.dicom import is_dicom
 from vit_dementia.data.volumes import Volume, read_volume, write_volume
 from vit_dementia.errors import ScanError
 from vit_dementia.files import fingerprint, sha256_of, write_json
-from vit_dementia.preparation.checked import GRID, prepare_checked, reference
+from vit_dementia.preparation.checked import prepare_checked
 from vit_dementia.preparation.grids import shown_on
 from vit_dementia.preparation.pipeline import Pipeline
 from vit_dementia.preparation.record import (
@@ -26,6 +26,7 @@ from vit_dementia.preparation.record import (
     recorded,
     sidecar_of,
 )
+from vit_dementia.preparation.reference import GRID, reference
 from vit_dementia.quality.cohort import row_of
 from vit_dementia.quality.verdict import Quality
 from vit_dementia.workflows.prepare_pictures import overlay

@@ -8,8 +8,9 @@ import pytest
 from vit_dementia.data.volumes import Volume
 from vit_dementia.errors import ConfigError
 from vit_dementia.preparation import pipeline as room
-from vit_dementia.preparation.checked import GRID, prepare_checked, reference
+from vit_dementia.preparation.checked import prepare_checked
 from vit_dementia.preparation.pipeline import Pipeline, prepare
+from vit_dementia.preparation.reference import GRID, reference
 
 NONE = Pipeline(pipeline="none")
 

@@ -6,7 +6,7 @@ import pytest
 from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.errors import ScanError
 from vit_dementia.files import read_json, write_json
-from vit_dementia.preparation.checked import GRID, prepare_checked, reference
+from vit_dementia.preparation.checked import prepare_checked
 from vit_dementia.preparation.pipeline import Pipeline
 from vit_dementia.preparation.record import (
     faults_against,
@@ -15,6 +15,7 @@ from vit_dementia.preparation.record import (
     recorded,
     sidecar_of,
 )
+from vit_dementia.preparation.reference import GRID, reference
 from vit_dementia.preparation.templates import CLINICA_SHA256
 
 NONE = Pipeline(pipeline="none")

@@ -8,9 +8,10 @@ import pytest
 from vit_dementia.data.volumes import Volume, read_volume, write_volume
 from vit_dementia.errors import ScanError
 from vit_dementia.files import write_json
-from vit_dementia.preparation.checked import GRID, prepare_checked, reference
+from vit_dementia.preparation.checked import prepare_checked
 from vit_dementia.preparation.pipeline import Pipeline
 from vit_dementia.preparation.record import record_of, sidecar_of
+from vit_dementia.preparation.reference import GRID, reference
 from vit_dementia.preparation.replay import facts_of, read_prepared
 
 COARSE = Pipeline(pipeline="none", spacing_mm=4.0, intensity="percentile")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from vit_dementia.preparation.checked import reference
+from vit_dementia.preparation.reference import reference
 from vit_dementia.quality.aligned import Reference
 from vit_dementia.quality.judging import look_at_aligned, look_at_stretch
 

@@ -8,8 +8,8 @@ import pytest
 
 from vit_dementia.data.cohort import Cohort
 from vit_dementia.data.storage import frame
-from vit_dementia.preparation.checked import reference
 from vit_dementia.preparation.pipeline import Pipeline
+from vit_dementia.preparation.reference import reference
 from vit_dementia.quality.verdict import Quality, Reason
 from vit_dementia.workflows.prepare import Preparation, _in_company
 from vit_dementia.workflows.prepare_files import (
