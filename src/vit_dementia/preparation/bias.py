@@ -28,6 +28,7 @@ _TISSUE = 0.1  # of white: what is darker is air and holds no shading
 _BRAIN_MM, _BRAIN_SPLINE_MM = 4.0, 200.0
 _BRAIN_ITERATIONS = [50, 50, 50, 50]
 _BRAIN_TISSUE = 0.05  # of the brightest of the brain
+_LEAST_VOXELS = 8  # along each side of the brain, to look for shading in it
 
 
 class _Coarse(NamedTuple):
@@ -38,7 +39,11 @@ class _Coarse(NamedTuple):
 
 
 def without_bias(volume: Volume) -> tuple[Volume, dict[str, Any]]:
-    """Return the scan divided by its shading, which is found at 8 mm, and the step."""
+    """Return the scan divided by its shading, which is found at 8 mm, and the step.
+
+    Raises:
+        ScanError: if ITK cannot find it.
+    """
     grid = box_around(volume, ROUGH_MM)
     coarse = _Coarse(grid, shown_on(grid, volume))
     return _divided(volume, coarse, tissue_in(coarse.voxels), SPLINE_MM, _ITERATIONS)
@@ -46,10 +51,11 @@ def without_bias(volume: Volume) -> tuple[Volume, dict[str, Any]]:
 
 def without_bias_in_brain(
     volume: Volume, template: Template, scan_of_template: Affine
-) -> tuple[Volume, dict[str, Any]]:
+) -> tuple[Volume, dict[str, Any]] | None:
     """Return the scan divided by the shading of its brain, found at 4 mm, and the step.
 
-    Around the brain it is divided by what the shading is at its border.
+    Around the brain it is divided by what the shading is at its border. None: hardly
+    anything is seen where the brain is to be.
 
     Args:
         volume: the scan as it was found.
@@ -57,16 +63,19 @@ def without_bias_in_brain(
         scan_of_template: from the template's millimetres to the scan's.
 
     Raises:
-        ScanError: if nothing is seen where the brain is to be.
+        ScanError: if ITK cannot find it.
     """
     around = box_around(volume, _BRAIN_MM)
     there = Volume(template.brain, template.grid.affine)
     brain = shown_on(around, there, np.linalg.inv(scan_of_template)) > 0.5
     coarse = shown_on(around, volume)
-    if not (coarse[brain] > 0).any():
-        raise ScanError("nothing is seen where the brain is to be")
+    if not brain.any():
+        return None
     brain &= coarse > _BRAIN_TISSUE * np.percentile(coarse[brain], 99)
-    box = ndimage.find_objects(brain.astype(np.uint8))[0]
+    boxes = ndimage.find_objects(brain.astype(np.uint8))
+    if not boxes or min(side.stop - side.start for side in boxes[0]) < _LEAST_VOXELS:
+        return None
+    box = boxes[0]
     first = np.array([side.start for side in box])
     a, b, c = (np.array(around.origin_mm) + _BRAIN_MM * first).tolist()
     x, y, z = (side.stop - side.start for side in box)
@@ -91,6 +100,9 @@ def _divided(
         mask: where shading is looked for.
         spline_mm: distance of the nodes.
         iterations: at most, on each level.
+
+    Raises:
+        ScanError: if ITK cannot find it.
     """
     itk, grid = simpleitk(), coarse.grid
     n4 = itk.N4BiasFieldCorrectionImageFilter()
@@ -98,7 +110,11 @@ def _divided(
     spans = [max(1, round(n * grid.spacing_mm / spline_mm)) for n in grid.shape]
     n4.SetNumberOfControlPoints([span + 3 for span in spans])  # cubic splines
     image = itk_image(coarse.voxels, grid)
-    n4.Execute(image, itk_image(mask, grid, np.uint8))
+    try:
+        n4.Execute(image, itk_image(mask, grid, np.uint8))
+    except RuntimeError as error:
+        cause = str(error).strip().splitlines()[-1]
+        raise ScanError(f"its shading cannot be found ({cause})") from error
     log_bias = itk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
     way = np.linalg.inv(grid.affine) @ volume.affine
     bias = ndimage.affine_transform(

@@ -53,16 +53,18 @@ def lay(scan: Volume, template: Path | None, *, seed: int) -> Laid:
         seed: of what the registration draws.
 
     Raises:
-        ScanError: if the registration fails.
+        ScanError: if the shading cannot be found, or the registration fails.
     """
     best = _laid(*without_bias(scan), (), template, seed)
     for _ in range(_ROUNDS):
         if best.likeness >= LIMITS.likeness:
             break
-        volume, step = without_bias_in_brain(
+        evened = without_bias_in_brain(
             scan, load_template(template), best.scan_of_template
         )
-        again = _laid(volume, step, best.steps, template, seed)
+        if evened is None:
+            break
+        again = _laid(*evened, best.steps, template, seed)
         if again.likeness <= best.likeness:
             break
         best = again

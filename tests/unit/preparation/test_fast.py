@@ -60,15 +60,22 @@ def test_a_head_like_the_template_is_not_looked_at_twice() -> None:
 
 
 def test_where_no_brain_is_seen_there_is_no_shading_to_find() -> None:
-    black = Volume(np.zeros((40, 40, 40), np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
-    with pytest.raises(ScanError, match="where the brain is to be"):
-        without_bias_in_brain(black, load_template(), np.eye(4))
-    far = np.eye(4)
+    affine, far = np.diag([4.0, 4.0, 4.0, 1.0]), np.eye(4)
+    affine[:3, 3] = -80
     far[0, 3] = 1e4  # the brain is beside the scan
-    with pytest.raises(ScanError, match="where the brain is to be"):
-        without_bias_in_brain(
-            Volume(black.voxels + 1, black.affine), load_template(), far
-        )
+    black = Volume(np.zeros((40, 40, 40), np.float32), affine)
+    bright = Volume(black.voxels + 1, affine)
+    plane = Volume(black.voxels.copy(), affine)
+    plane.voxels[:, :, 20] = 1
+    assert without_bias_in_brain(bright, load_template(), np.eye(4)) is not None
+    for scan, way in ((black, np.eye(4)), (plane, np.eye(4)), (bright, far)):
+        assert without_bias_in_brain(scan, load_template(), way) is None
+
+
+def test_shading_that_itk_cannot_find_is_one_line() -> None:
+    flat = Volume(np.ones((40, 40, 1), np.float32), np.diag([4.0, 4.0, 4.0, 1.0]))
+    with pytest.raises(ScanError, match=r"^its shading cannot be found \("):
+        without_bias(flat)
 
 
 @pytest.mark.slow
