@@ -233,9 +233,8 @@ class Predictor:
             by_scan = read.fits.reshape(len(names), rows_per_scan(way))
             fits = np.logical_and.reduce(by_scan, axis=1)
             for row, name in enumerate(names):
-                told = misfits.setdefault(name, [])
-                if not fits[row] and MISFIT not in told:
-                    told.append(MISFIT)
+                if not fits[row] and MISFIT not in misfits.get(name, ()):
+                    misfits.setdefault(name, []).append(MISFIT)
 
     def _prepared(
         self, path: Path

@@ -76,6 +76,7 @@ class Explanation:
         in_template: the volume lies in the space of the template.
         prepared: the mean row as the network reads it and its map, for a group.
         feature: what the head reads of it, of unit length, to find cases like it.
+        doubt: why the answer for the scan is none, whatever its map is worth.
     """
 
     path: str
@@ -91,6 +92,7 @@ class Explanation:
     in_template: bool
     prepared: View | None = field(repr=False, default=None)
     feature: Float32[np.ndarray, " d"] | None = field(repr=False, default=None)
+    doubt: str = ""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ class Explanation:
             said = "not faithful here: " + "; ".join(self.reasons)
         if self.looks_outside:
             said += f"; {self.outside_head:.0%} of it lies outside the head"
-        return said
+        return "; ".join(filter(None, (said, self.doubt)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row of ``explanations.tsv``."""
@@ -124,7 +126,7 @@ class Explanation:
             "class": self.label,
             "probability": self.probability,
             "faithful": self.faithfulness.is_faithful,
-            "reasons": "; ".join(self.reasons),
+            "reasons": "; ".join(filter(None, (*self.reasons, self.doubt))),
             **measured,
             "gain": self.faithfulness.gain,
             "outside_head": self.outside_head,
@@ -229,6 +231,7 @@ def _explain(
         in_template=in_template,
         prepared=_prepared(rows, fine),
         feature=seen.feature(),
+        doubt=seen.doubt,
     )
 
 

@@ -37,12 +37,14 @@ class Seen:
         network: that reads them; all patches, where the head is larger than what the
             model looks at.
         scan: the rows as the network reads them, on its device.
+        doubt: why ``predict`` would answer without confidence; empty if it would not.
     """
 
     shown: Float32[ndarray, "c h w"] | Volume
     rows: UInt8[ndarray, "r c *space"]
     network: VisionTransformer
     scan: Float[Tensor, "r c *space"]
+    doubt: str
 
     def feature(self) -> Float32[ndarray, " d"]:
         """Return what the head reads of it, of unit length."""
@@ -72,9 +74,9 @@ def see(model: SavedModel, path: Path, device: torch.device) -> Seen:
         shown, quality = found.volume, found.quality
         stored = way(shown)
     rows = rows_of(way, stored[None])
-    refuse_unlike(model, path, rows, quality)
+    doubt = refuse_unlike(model, path, rows, quality).doubt
     a = model.network.architecture
     fits = fits_foreground(rows, a.token_size, a.visible).all()
     network = model.network if fits else model.network.seeing(None)
     scan = way.normalize(torch.from_numpy(rows.copy())).to(device)
-    return Seen(shown, rows, network, scan)
+    return Seen(shown, rows, network, scan, doubt)

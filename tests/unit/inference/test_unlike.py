@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,21 @@ import numpy as np
 import pytest
 import torch
 
+from vit_dementia.data.volumes import Volume, write_volume
 from vit_dementia.errors import RefusedError
 from vit_dementia.evaluation.calibrated import Calibration
 from vit_dementia.inference.model_folder import SavedModel
+from vit_dementia.inference.predictor import Predictor
 from vit_dementia.inference.unlike import Away, refuse_unlike
 from vit_dementia.models import create_model
 from vit_dementia.preparation.likeness import OTHER_GRAYS, Likeness
+from vit_dementia.preparation.pipeline import Pipeline, prepare
+from vit_dementia.preparation.reference import GRID, reference
 from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.volumes import VolumePreprocessing
 from vit_dementia.quality.found import look_at_found
 from vit_dementia.quality.verdict import Quality
+from vit_dementia.workflows.explain import Asked, explain_scans
 
 SCAN = Path("scan.nii.gz")
 T1 = Quality(measures={"white": 0.9, "gray": 0.6, "fluid": 0.3})
@@ -86,6 +93,50 @@ def test_what_is_no_head_is_refused_whatever_quality_control_saw(model) -> None:
     for images in (noise, both):
         with pytest.raises(RefusedError, match="does not look like"):
             refuse_unlike(model, SCAN, images, T1)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.7])
+def test_a_brain_of_another_scanner_is_answered_not_sure(tmp_path, gamma) -> None:
+    rng = np.random.default_rng(5)
+    way = Pipeline(pipeline="none", spacing_mm=4.0)
+    reads = VolumePreprocessing(
+        size=(48, 56, 48),
+        spacing_mm=4.0,
+        prepared=json.dumps(way.facts(), sort_keys=True),
+    )
+    template = reference(None).intensity
+
+    def brain() -> np.ndarray:
+        return np.abs(template + rng.normal(0, 0.02, template.shape)).astype(np.float32)
+
+    seen = [reads(prepare(Volume(brain(), GRID.affine), way).volume) for _ in range(10)]
+    network = create_model(
+        num_classes=2, image_size=reads.size, patch_size=8, embed_dim=8, depth=1,
+        num_heads=2,
+    )  # fmt: skip
+    model = SavedModel(
+        network=network.eval(),
+        classes=("CN", "AD"),
+        ordered=True,
+        preprocessing=reads,
+        facts={},
+        calibration=Calibration.none(("CN", "AD"), "not fitted"),
+        sha256="",
+        likeness=Likeness.of(np.stack(seen)),
+    )
+    scan = tmp_path / "sub-1_T1w.nii.gz"
+    write_volume(scan, Volume(900 * brain() ** gamma, GRID.affine))
+    told = Predictor(model, device="cpu")([scan]).to_dict()
+    (one,), (person,) = told["results"], told["participants"]
+    assert sum(one["probabilities"].values()) == pytest.approx(1)
+    is_other = gamma != 1
+    assert (one["distance"] > 1) == is_other
+    assert one["abstained"] == person["abstained"] == is_other
+    assert (one["early"] == person["early"] == "not sure") == is_other
+    assert any("another scanner" in r for r in one["quality"]["reasons"]) == is_other
+    (drawn,) = explain_scans(model, [scan], Asked(method="attention"))
+    assert ("another scanner" in drawn.sentence()) == is_other
+    assert ("another scanner" in drawn.to_dict()["reasons"]) == is_other
 
 
 def test_where_nobody_kept_what_the_training_looks_like_nothing_is_said(model) -> None:
