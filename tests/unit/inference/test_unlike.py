@@ -21,6 +21,7 @@ from vit_dementia.preparation.likeness import OTHER_GRAYS, Likeness
 from vit_dementia.preparation.pipeline import Pipeline, prepare
 from vit_dementia.preparation.reference import GRID, reference
 from vit_dementia.preparation.slices import SlicePreprocessing
+from vit_dementia.preparation.spec import Preprocessing
 from vit_dementia.preparation.volumes import VolumePreprocessing
 from vit_dementia.quality.found import look_at_found
 from vit_dementia.quality.verdict import Quality
@@ -43,27 +44,33 @@ def heads(count, *, seed, gray=140):
     return images
 
 
-@pytest.fixture
-def model() -> SavedModel:
+def saved(reads: Preprocessing, images: np.ndarray) -> SavedModel:
+    """Return an untrained model that knows what its training looked like."""
     torch.manual_seed(0)
-    classes = ("a", "b")
+    classes = ("CN", "AD")
+    network = create_model(
+        num_classes=2,
+        image_size=reads.size,
+        patch_size=8,
+        embed_dim=8,
+        depth=1,
+        num_heads=2,
+    )
     return SavedModel(
-        network=create_model(
-            num_classes=2,
-            image_size=(48, 40),
-            patch_size=8,
-            embed_dim=8,
-            depth=1,
-            num_heads=2,
-        ),
+        network=network.eval(),
         classes=classes,
         ordered=True,
-        preprocessing=SlicePreprocessing(size=(48, 40)),
+        preprocessing=reads,
         facts={},
         calibration=Calibration.none(classes, "not fitted"),
         sha256="",
-        likeness=Likeness.of(heads(120, seed=0)),
+        likeness=Likeness.of(images),
     )
+
+
+@pytest.fixture
+def model() -> SavedModel:
+    return saved(SlicePreprocessing(size=(48, 40)), heads(120, seed=0))
 
 
 def test_a_scan_like_the_others_is_answered_without_doubt(model) -> None:
@@ -110,20 +117,7 @@ def test_a_brain_of_another_scanner_is_answered_not_sure(tmp_path, gamma) -> Non
         return np.abs(template + rng.normal(0, 0.02, template.shape)).astype(np.float32)
 
     seen = [reads(prepare(Volume(brain(), GRID.affine), way).volume) for _ in range(10)]
-    network = create_model(
-        num_classes=2, image_size=reads.size, patch_size=8, embed_dim=8, depth=1,
-        num_heads=2,
-    )  # fmt: skip
-    model = SavedModel(
-        network=network.eval(),
-        classes=("CN", "AD"),
-        ordered=True,
-        preprocessing=reads,
-        facts={},
-        calibration=Calibration.none(("CN", "AD"), "not fitted"),
-        sha256="",
-        likeness=Likeness.of(np.stack(seen)),
-    )
+    model = saved(reads, np.stack(seen))
     scan = tmp_path / "sub-1_T1w.nii.gz"
     write_volume(scan, Volume(900 * brain() ** gamma, GRID.affine))
     told = Predictor(model, device="cpu")([scan]).to_dict()
