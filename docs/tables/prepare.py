@@ -51,7 +51,8 @@ def main() -> None:
             words = [sys.executable, __file__, "--measure", pipeline, data, folder]
             told = subprocess.run(words, check=True, capture_output=True, text=True)
         row = dict(pair.split("=", 1) for pair in told.stdout.split())
-        made = provenance(f'make table prepare ARGS="{pipeline}"', since=since)
+        asked = f"{pipeline} DATA '{name}'" if scans else pipeline
+        made = provenance(f'make table prepare ARGS="{asked}"', since=since)
         _put({"pipeline": pipeline, "scan": name, **row, **_facts(pipeline), **made})
 
 
