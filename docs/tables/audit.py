@@ -4,7 +4,7 @@ Images are generated: each made-up person has a brain-shaped block of smooth ran
 matter, cut into neighboring slices. Time and memory are those of a process of its own
 that looks at the files and groups them, its helpers included; memory is sampled.
 
-Run: ``make table audit`` (a quarter of an hour), or ``ARGS="6400"`` for one size. A row
+Run: ``make table audit`` (ten minutes), or ``ARGS="6400"`` for one size. A row
 of another size in the table is kept.
 """
 
