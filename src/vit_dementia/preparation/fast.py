@@ -4,8 +4,6 @@ Shading is first looked for in all tissue, roughly. Where a coil makes one side 
 times as bright as another, most of it is left, and draws the registration away. A brain
 that is then unlike the template's is looked at again: shading is found within it, and
 the scan laid anew, as long as that makes the two more alike.
-
-Letters: ``x y z`` voxels.
 """
 
 from __future__ import annotations

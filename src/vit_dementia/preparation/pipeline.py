@@ -29,10 +29,10 @@ from vit_dementia.preparation.grids import (
 from vit_dementia.preparation.intensity import Intensity, normalized
 from vit_dementia.preparation.templates import Template, load_template
 
-VERSION = 3
-"""Of the numbers that come out: raised by whatever changes them."""
-
 Name = Literal["t1-linear", "fast", "none"]
+
+VERSIONS: Mapping[Name, int] = {"t1-linear": 2, "fast": 3, "none": 2}
+"""Of the numbers that come out of each: raised by whatever changes them."""
 
 _SOFTWARE: Mapping[Name, tuple[str, ...]] = {
     "t1-linear": ("antspyx", "simpleitk"),
@@ -90,7 +90,7 @@ class Pipeline:
         told = dataclasses.asdict(self)
         told["template"] = load_template(self.template).sha256
         told["software"] = {name: version(name) for name in _SOFTWARE[self.pipeline]}
-        return told | {"version": VERSION}
+        return told | {"version": VERSIONS[self.pipeline]}
 
     def key(self, content: str) -> str:
         """Return the name of what becomes of one content under this pipeline."""

@@ -21,7 +21,10 @@ FORMAT = 1
 _ANSWERS = {
     "yes": "Yes: on the side of {positive}.",
     "no": "No: on the side of {negative}, not of {positive}.",
-    "not sure": "Not sure: the model cannot tell the sides apart here, and abstains.",
+    "not sure": (
+        "Not sure: the model abstains, as it cannot tell the sides apart here or does "
+        "not know such scans."
+    ),
     None: "No yes or no: too few people were there to draw a line for this model.",
 }
 _SOME_FILE = "(a file of it)"

@@ -88,7 +88,9 @@ def test_of_t1_other_gray_values_are_a_doubt_and_otherwise_refused(model) -> Non
     assert away.distance is not None
     assert away.distance > 1
     assert f"(distance {away.distance:.2f}, limit 1)" in away.doubt
-    as_found = look_at_found(np.full((60, 60, 60), 7, np.float32), (3.0, 3.0, 3.0))
+    voxels = np.random.default_rng(6).uniform(0, 9, (60, 60, 60)).astype(np.float32)
+    as_found = look_at_found(voxels, (3.0, 3.0, 3.0))
+    assert as_found.measures
     for quality in (None, as_found):  # nobody looked at its tissue
         with pytest.raises(RefusedError, match=r"^scan\.nii\.gz: its gray values"):
             refuse_unlike(model, SCAN, other, quality)
